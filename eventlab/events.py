@@ -1,0 +1,274 @@
+"""Events and the envelope that records them: ids, canonical JSON, and the Arrow schema of the log."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from eventlab.errors import InvalidEvent
+
+NAME_LENGTH = 512
+PAYLOAD_BYTES = 16_000_000
+
+ENVELOPE = pa.schema(
+    [
+        ("position", pa.int64()),
+        ("event_id", pa.string()),
+        ("stream_id", pa.string()),
+        ("version", pa.int64()),
+        ("event_type", pa.string()),
+        ("schema_version", pa.int32()),
+        ("occurred_at", pa.timestamp("us", "UTC")),
+        ("recorded_at", pa.timestamp("us", "UTC")),
+        ("actor", pa.string()),
+        ("correlation_id", pa.string()),
+        ("causation_id", pa.string()),
+        ("compensates", pa.string()),
+        ("metadata", pa.string()),
+        ("payload", pa.string()),
+    ]
+)
+COLUMNS: tuple[str, ...] = tuple(ENVELOPE.names)
+OPTIONAL = ("actor", "correlation_id", "causation_id", "compensates")
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_KEPT = (Decimal, dt.datetime, dt.date, dt.time, uuid.UUID)
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+_decode = msgspec.json.Decoder().decode
+_decode_exact = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A fact to be appended.
+
+    Parameters
+    ----------
+    type
+        What happened, in the past tense: ``"OrderPlaced"``.
+    payload
+        Its facts: a mapping with text keys, a dataclass, a pydantic or a msgspec object.
+    event_id
+        Makes the append idempotent; a UUIDv7 is made where none is given.
+    occurred_at
+        Valid time: when it happened; ISO text and datetimes without an offset are read in the log's zone. Left out: now.
+    actor, correlation_id, causation_id, compensates
+        Who did it, what it belongs to, the event that led to it, the event that it undoes.
+    metadata
+        Anything else, as a mapping.
+    """
+
+    type: str
+    payload: object = field(default_factory=dict)
+    _: Any = field(default=None, kw_only=True, repr=False)
+    event_id: str | None = field(default=None, kw_only=True)
+    occurred_at: dt.datetime | dt.date | str | None = field(default=None, kw_only=True)
+    actor: str | None = field(default=None, kw_only=True)
+    correlation_id: str | None = field(default=None, kw_only=True)
+    causation_id: str | None = field(default=None, kw_only=True)
+    compensates: str | None = field(default=None, kw_only=True)
+    metadata: Mapping[str, object] | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """An event as the log holds it. Its instants are in the log's time zone, its payload is a dict."""
+
+    position: int
+    event_id: str
+    stream_id: str
+    version: int
+    event_type: str
+    schema_version: int
+    occurred_at: dt.datetime
+    recorded_at: dt.datetime
+    actor: str | None
+    correlation_id: str | None
+    causation_id: str | None
+    compensates: str | None
+    metadata: dict[str, Any] | None
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AppendResult:
+    """What an append did.
+
+    Attributes
+    ----------
+    first_position, last_position
+        Where its events are in the log; both inclusive.
+    version
+        The version of the (last) stream after it.
+    recorded_at
+        System time, the same for all of its events.
+    duplicate
+        True if the events were in the log already: nothing was written, and the rest tells of the first time.
+    """
+
+    first_position: int
+    last_position: int
+    version: int
+    recorded_at: dt.datetime
+    duplicate: bool = False
+
+
+def new_ids(count: int) -> list[str]:
+    """Return ``count`` new UUIDv7s (RFC 9562), ascending within the call."""
+    milliseconds = time.time_ns() // 1_000_000
+    noise = os.urandom(10 * count).hex()
+    ids = []
+    for i in range(count):
+        tail = noise[20 * i : 20 * i + 20]
+        stamp = f"{milliseconds + (i >> 12):012x}"
+        variant = "89ab"[int(tail[3], 16) & 3]
+        ids.append(f"{stamp[:8]}-{stamp[8:]}-7{i & 0xFFF:03x}-{variant}{tail[0:3]}-{tail[4:16]}")
+    return ids
+
+
+def name_fault(name: object) -> str | None:
+    """Return why ``name`` cannot name a stream, a type or an id; None if it can."""
+    if not isinstance(name, str):
+        return f"is not text but {type(name).__name__}"
+    if not name.strip():
+        return "is empty"
+    if len(name) > NAME_LENGTH:
+        return f"has {len(name)} characters, at most {NAME_LENGTH} are allowed"
+    if _CONTROL.search(name):
+        return "has control characters"
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "has a lone surrogate"
+    return None
+
+
+def named(what: str, name: object) -> str:
+    """Return ``name`` if it can be recorded.
+
+    Raises
+    ------
+    InvalidEvent
+        If it is empty, over-long, or holds control characters or lone surrogates.
+    """
+    if name.__class__ is str and len(name) <= NAME_LENGTH and name.isascii() and name.isprintable() and not name.isspace() and name:  # type: ignore[attr-defined, arg-type]
+        return name  # type: ignore[return-value]
+    fault = name_fault(name)
+    if fault:
+        message = f"{what} {str(name)[:60]!r} {fault}"
+        raise InvalidEvent(message, hint=f"Give text of 1 to {NAME_LENGTH} characters without control characters.")
+    return str(name)
+
+
+def plain(payload: object, where: str) -> dict[str, Any]:
+    """Return a payload or metadata as a dict of values that JSON can say exactly.
+
+    Raises
+    ------
+    InvalidEvent
+        If it is no object, or holds a key that is not text, NaN, an infinity, or what has no JSON form.
+    """
+    if payload.__class__ is not dict or not _simple(payload):  # type: ignore[arg-type]
+        try:
+            payload = msgspec.to_builtins(payload, builtin_types=_KEPT, enc_hook=_foreign)
+        except (TypeError, ValueError, RecursionError) as error:
+            message = f"{where}: {error}"
+            raise InvalidEvent(message, hint="Give values that JSON has: text, numbers, booleans, lists, objects.") from None
+        if not isinstance(payload, dict):
+            message = f"{where} is {type(payload).__name__}, not an object"
+            raise InvalidEvent(message, hint="Give a mapping, a dataclass, a pydantic or a msgspec object.")
+        fault = _fault(payload, "")
+        if fault:
+            message = f"{where}{fault}"
+            raise InvalidEvent(message, hint="Leave the field out, or give a value that JSON has.")
+    return payload  # type: ignore[return-value]
+
+
+def _simple(payload: dict[Any, Any]) -> bool:
+    """Tell whether a payload holds only text keys and plain scalars: the usual case, told fast."""
+    for key, value in payload.items():
+        if key.__class__ is not str:
+            return False
+        kind = value.__class__
+        if kind is str or kind is int or kind is bool or value is None:
+            continue
+        if kind is float and value - value == 0.0:
+            continue
+        return False
+    return True
+
+
+def _foreign(value: Any) -> object:  # noqa: ANN401 - whatever a user put in
+    """Return an object of a kind that msgspec does not know as one that it does."""
+    if hasattr(value, "model_dump"):  # pydantic
+        return value.model_dump(mode="python")
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (str, int, float)):
+        return next(kind(value) for kind in (str, int, float) if isinstance(value, kind))
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:  # a NumPy scalar
+        return value.item()
+    message = f"{type(value).__name__} has no JSON form"
+    raise TypeError(message)
+
+
+def _fault(value: Any, path: str) -> str | None:  # noqa: ANN401 - decoded JSON
+    """Return where and why a value cannot be said in JSON; None if it can."""
+    kind = value.__class__
+    if kind is dict:
+        for key, item in value.items():
+            if key.__class__ is not str:
+                return f"{path}: the key {key!r} is not text"
+            if (fault := _fault(item, f"{path}.{key}")) is not None:
+                return fault
+    elif kind is list or kind is tuple:
+        for i, item in enumerate(value):
+            if (fault := _fault(item, f"{path}[{i}]")) is not None:
+                return fault
+    elif (kind is float and value - value != 0.0) or (kind is Decimal and not value.is_finite()):
+        return f"{path} is {value}, which JSON does not have"
+    return None
+
+
+def encoded(value: dict[str, Any], where: str) -> str:
+    """Return an object as JSON text: compact, in its own order, decimals with all of their digits.
+
+    Raises
+    ------
+    InvalidEvent
+        If it is larger than 16 MB, or text in it holds a lone surrogate.
+    """
+    try:
+        text = _encode(value)
+    except (UnicodeEncodeError, TypeError, ValueError, RecursionError) as error:
+        message = f"{where}: {error}"
+        raise InvalidEvent(message, hint="Text must be valid Unicode, without lone surrogates.") from None
+    if len(text) > PAYLOAD_BYTES:
+        message = f"{where} has {len(text):,} bytes, at most {PAYLOAD_BYTES:,} are allowed"
+        raise InvalidEvent(message, hint="Store large content elsewhere and record where it is.")
+    return text.decode()
+
+
+def decoded(text: str) -> Any:  # noqa: ANN401 - JSON
+    """Return JSON text as Python values."""
+    return _decode(text)
+
+
+def decoded_exactly(text: str) -> Any:  # noqa: ANN401 - JSON
+    """Return JSON text as Python values, with every number that has a point as a Decimal."""
+    return _decode_exact(text)
+
+
+def same_content(one: str | None, other: str | None) -> bool:
+    """Tell whether two JSON texts say the same, whatever the order of their keys."""
+    return one == other or (one is not None and other is not None and _decode_exact(one) == _decode_exact(other))

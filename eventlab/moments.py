@@ -1,0 +1,141 @@
+"""Instants, durations and bases: the only place that parses time.
+
+An instant is an ``int`` of microseconds since 1970-01-01 UTC inside eventlab, an aware ``datetime`` outside.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import time
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from eventlab.errors import InvalidArgument
+
+Moment = dt.datetime | dt.date | str | int
+Duration = str | dt.timedelta
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
+_UNITS = {"us": "microseconds", "ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(us|ms|s|m|h|d|w)\s*")
+_BASIS = re.compile(r"basis:(?P<store>[0-9a-f]+):p(?P<position>\d+):r(?P<registry>\d+):(?P<at>-?\d+|open)")
+
+
+def now() -> int:
+    """Return the present instant by the machine's clock."""
+    return time.time_ns() // 1000
+
+
+def zone(name: str) -> ZoneInfo:
+    """Return the IANA time zone of that name.
+
+    Raises
+    ------
+    InvalidArgument
+        If there is none.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        message = f"no time zone {name!r}"
+        raise InvalidArgument(message, hint="Give an IANA name, like UTC or America/New_York.") from None
+
+
+def instant(value: dt.datetime | dt.date | str, timezone: dt.tzinfo) -> int:
+    """Return the instant of a datetime, a date (its midnight) or ISO 8601 text; ``timezone`` where no offset is given.
+
+    A local time that the clocks skip is moved on by the gap; of one that comes twice, the first is meant (PEP 495).
+
+    Raises
+    ------
+    InvalidArgument
+        If it is none of these.
+    """
+    moment = value
+    if isinstance(value, str):
+        try:
+            moment = dt.datetime.fromisoformat(value.strip())
+        except ValueError:
+            message = f"{value!r} is no time"
+            raise InvalidArgument(message, hint="Write ISO 8601, like 2026-03-01 or 2026-03-01T17:00:00-05:00.") from None
+    if isinstance(moment, dt.date) and not isinstance(moment, dt.datetime):
+        moment = dt.datetime(moment.year, moment.month, moment.day)  # noqa: DTZ001 - its zone is given below
+    if not isinstance(moment, dt.datetime):
+        message = f"{value!r} is no time"
+        raise InvalidArgument(message, hint="Give a datetime, a date or ISO 8601 text.")
+    try:
+        aware = moment if moment.utcoffset() is not None else moment.replace(tzinfo=timezone)
+        return (aware.astimezone(dt.UTC) - EPOCH) // _MICROSECOND
+    except OverflowError:
+        message = f"{value!r} is outside the years 1 to 9999"
+        raise InvalidArgument(message) from None
+
+
+def moment_of(microseconds: int, timezone: dt.tzinfo = dt.UTC) -> dt.datetime:
+    """Return an instant as an aware datetime in ``timezone``."""
+    return (EPOCH + dt.timedelta(microseconds=microseconds)).astimezone(timezone)
+
+
+def duration(value: Duration) -> dt.timedelta:
+    """Return a duration: a ``timedelta``, or text like ``"30m"``, ``"1.5h"``, ``"7d"`` (us, ms, s, m, h, d, w).
+
+    Raises
+    ------
+    InvalidArgument
+        If it is neither, or not above zero. A bare number is refused: nobody knows its unit.
+
+    Examples
+    --------
+    >>> duration("90m")
+    datetime.timedelta(seconds=5400)
+    """
+    if isinstance(value, dt.timedelta):
+        length = value
+    else:
+        found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+        if found is None:
+            message = f"{value!r} is no duration"
+            raise InvalidArgument(message, hint='Write a number and a unit, like "30m", "2h" or "7d", or give a timedelta.')
+        try:
+            length = dt.timedelta(**{_UNITS[found[2]]: float(found[1])})
+        except OverflowError:
+            message = f"{value!r} is too long"
+            raise InvalidArgument(message) from None
+    if length <= dt.timedelta():
+        message = f"a duration is above zero, not {value!r}"
+        raise InvalidArgument(message)
+    return length
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What an answer rests on: a store, its first ``position`` events, its first ``registry`` definitions, a valid time.
+
+    Its text is a token: ``log.at(token)`` gives the same rows for ever.
+    """
+
+    store: str
+    position: int
+    registry: int
+    at: int | None
+
+    def __str__(self) -> str:
+        at = "open" if self.at is None else self.at
+        return f"basis:{self.store}:p{self.position}:r{self.registry}:{at}"
+
+
+def basis(text: str) -> Basis | None:
+    """Return the basis that ``text`` is a token of; None if it is no token.
+
+    Examples
+    --------
+    >>> basis("basis:5f3a:p12:r2:open")
+    Basis(store='5f3a', position=12, registry=2, at=None)
+    """
+    found = _BASIS.fullmatch(text.strip())
+    if found is None:
+        return None
+    at = None if found["at"] == "open" else int(found["at"])
+    return Basis(found["store"], int(found["position"]), int(found["registry"]), at)

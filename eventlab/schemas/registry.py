@@ -1,0 +1,316 @@
+"""The registry: every definition of every event type, in the order in which they came.
+
+A definition is an immutable document. The typed column of a type is physical: it goes on while its STRUCT only grows, and
+a second one (``OrderPlaced__2``) begins where a field's stored type changes, so that no file is ever rewritten.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from eventlab.errors import InvalidEvent, SchemaIncompatible
+from eventlab.events import COLUMNS, named
+from eventlab.schemas import checks, types
+from eventlab.schemas.types import Field, FieldType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+GROUP_SIZE = 32  # types whose typed columns share files
+RESERVED_RELATIONS = frozenset({"events", "events_effective", "streams", "event_types", "tail", "lake"})
+RESERVED_TYPES = frozenset({*COLUMNS, "category", "month", "day", "year"})
+_WIDEST_TYPE = 1000  # fields of one type beyond which further ones are kept in the payload alone
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One version of an event type.
+
+    Attributes
+    ----------
+    number
+        Of the type, in the order in which types came; 32 types share a group of files.
+    registry_version
+        Of the registry that begins with this definition.
+    origin
+        ``"defined"`` by a person or ``"inferred"`` from events.
+    column
+        The physical column that holds the typed payload.
+    """
+
+    event_type: str
+    version: int
+    number: int
+    registry_version: int
+    recorded_at: int
+    origin: str
+    column: str
+    fields: dict[str, Field]
+
+    @cached_property
+    def stored(self) -> dict[str, FieldType]:
+        """The fields that files hold, with the types that they hold them in."""
+        return {name: kind for name, field in self.fields.items() if (kind := types.stored(field.type)) is not None}
+
+    @property
+    def kinds(self) -> dict[str, FieldType]:
+        """The type of each field."""
+        return {name: field.type for name, field in self.fields.items()}
+
+    @cached_property
+    def fits(self) -> checks.Check:
+        """The check that a payload's values fit the fields."""
+        return checks.checks(self.kinds, closed=self.origin == "inferred")
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """The fields that an event must have."""
+        return checks.missing(self.fields)
+
+    @cached_property
+    def has_decimals(self) -> bool:
+        """Whether any field is a DECIMAL, at any depth."""
+        return any("DECIMAL" in str(kind) for kind in self.kinds.values())
+
+    def document(self) -> dict[str, Any]:
+        """Return the definition as the JSON document that the store keeps."""
+        return {
+            "event_type": self.event_type,
+            "version": self.version,
+            "number": self.number,
+            "registry_version": self.registry_version,
+            "recorded_at": self.recorded_at,
+            "origin": self.origin,
+            "column": self.column,
+            "fields": {name: str(field) for name, field in self.fields.items()},
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Definition:
+        """Return the definition that a stored document says."""
+        fields = {name: types.field(text) for name, text in document["fields"].items()}
+        return cls(**{**document, "fields": fields})
+
+
+@dataclass(frozen=True)
+class EventType:
+    """An event type with all of its definitions, oldest first."""
+
+    name: str
+    view: str
+    definitions: tuple[Definition, ...]
+
+    @property
+    def latest(self) -> Definition:
+        """The definition by which events are appended and read."""
+        return self.definitions[-1]
+
+    @property
+    def group(self) -> int:
+        """The group of types whose typed columns share files."""
+        return self.latest.number // GROUP_SIZE
+
+    @cached_property
+    def columns(self) -> dict[str, FieldType]:
+        """The physical columns, oldest first, each with the STRUCT that it has grown to."""
+        grown: dict[str, FieldType] = {}
+        for definition in self.definitions:
+            struct = types.struct(definition.stored.items())
+            if struct is not None:
+                known = grown.get(definition.column)
+                grown[definition.column] = types.merged(known, _overlaid(known, struct)) if known else struct
+        return grown
+
+
+def _overlaid(known: FieldType, new: FieldType) -> FieldType:
+    """Return ``new`` with the fields of ``known`` that it has dropped, as what ``known`` grows to."""
+    fields = dict(known.fields)
+    for name, kind in new.fields:
+        old = fields.get(name)
+        fields[name] = _overlaid(old, kind) if old is not None and old.kind == kind.kind == "STRUCT" else kind
+    return FieldType("STRUCT", fields=tuple(fields.items()))
+
+
+class Registry:
+    """The event types of a log as of one version of the registry. Immutable: a definition makes a new one."""
+
+    def __init__(self, definitions: Iterable[Definition] = ()) -> None:
+        self.version = 0
+        self._types: dict[str, EventType] = {}
+        self._lowered: dict[str, str] = {}
+        self._views: dict[str, str] = {}
+        self._columns: set[str] = set()
+        for definition in definitions:
+            self._add(definition)
+
+    def __iter__(self) -> Iterator[EventType]:
+        """Iterate over the types in the order in which they came."""
+        return iter(self._types.values())
+
+    def __contains__(self, event_type: str) -> bool:
+        return event_type in self._types
+
+    def get(self, event_type: str) -> EventType | None:
+        """Return a type by its name; None if it is unknown."""
+        return self._types.get(event_type)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all types."""
+        return list(self._types)
+
+    @property
+    def views(self) -> dict[str, str]:
+        """The type behind the name of each view, in lower case."""
+        return self._views
+
+    @property
+    def definitions(self) -> list[Definition]:
+        """Every definition, in the order in which they came."""
+        found = [definition for event_type in self for definition in event_type.definitions]
+        return sorted(found, key=lambda definition: definition.registry_version)
+
+    def at(self, version: int) -> Registry:
+        """Return the registry as it was at ``version``."""
+        if version >= self.version:
+            return self
+        return Registry(d for d in self.definitions if d.registry_version <= version)
+
+    def adding(self, *definitions: Definition) -> Registry:
+        """Return the registry with further definitions."""
+        return Registry([*self.definitions, *definitions])
+
+    def define(self, event_type: str, fields: Mapping[str, Field], *, origin: str, recorded_at: int) -> Definition | None:
+        """Return the definition that gives ``event_type`` these fields; None if it has them already.
+
+        Raises
+        ------
+        InvalidEvent
+            If the name cannot name a type, or a column of the log.
+        SchemaIncompatible
+            If events of an earlier definition could not be read by this one.
+        """
+        known = self._types.get(event_type)
+        if known is None:
+            self.check_name(event_type)
+        _check_fields(event_type, fields)
+        if known is not None:
+            latest = known.latest
+            if latest.fields == dict(fields) and latest.origin == origin:
+                return None
+            if origin == "defined":
+                _check_readable(latest, fields)
+        return Definition(
+            event_type=event_type,
+            version=len(known.definitions) + 1 if known else 1,
+            number=known.latest.number if known else len(self._types),
+            registry_version=self.version + 1,
+            recorded_at=recorded_at,
+            origin=origin,
+            column=self._column(event_type, known, fields),
+            fields=dict(fields),
+        )
+
+    def check_name(self, event_type: str) -> None:
+        """Raise InvalidEvent if a new type cannot have that name."""
+        named("event type", event_type)
+        lowered = event_type.lower()
+        if lowered in RESERVED_TYPES:
+            message = f"an event type cannot be called {event_type!r}: the log has a column of that name"
+            raise InvalidEvent(message, hint="Name the type by what happened, like OrderPlaced.")
+        other = self._lowered.get(lowered)
+        if other is not None and other != event_type:
+            message = f"event type {event_type!r} differs from {other!r} by case only"
+            raise InvalidEvent(message, hint=f"Write {other!r}.")
+
+    def _column(self, event_type: str, known: EventType | None, fields: Mapping[str, Field]) -> str:
+        """Return the physical column of a definition: the one there is while its STRUCT only grows, else a new one."""
+        if known is not None:
+            struct = types.struct((name, types.stored(field.type)) for name, field in fields.items())
+            column = known.latest.column
+            grown = known.columns.get(column)
+            if struct is None or grown is None or types.extends(grown, _overlaid(grown, struct)):
+                return column
+        candidates = (event_type if n == 1 else f"{event_type}__{n}" for n in range(1, len(self._columns) + 3))
+        return next(column for column in candidates if column.lower() not in self._columns)
+
+    def _add(self, definition: Definition) -> None:
+        """Take a definition in."""
+        name = definition.event_type
+        known = self._types.get(name)
+        view = known.view if known else self._view(name)
+        earlier = known.definitions if known else ()
+        self._types[name] = EventType(name, view, (*earlier, definition))
+        self._lowered[name.lower()] = name
+        self._views[view] = name
+        self._columns.add(definition.column.lower())
+        self.version = definition.registry_version
+
+    def _view(self, event_type: str) -> str:
+        """Return the name of a type's view: snake case, with ``_event`` where another relation has that name."""
+        view = snake_case(event_type)
+        while view in self._views or view in RESERVED_RELATIONS:
+            view += "_event"
+        return view
+
+
+def snake_case(name: str) -> str:
+    """Return a name in snake case.
+
+    Examples
+    --------
+    >>> [snake_case(name) for name in ("OrderPlaced", "HTTPError", "page view!")]
+    ['order_placed', 'http_error', 'page_view']
+    """
+    split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    snake = re.sub(r"\W+", "_", split).strip("_").lower()
+    return f"_{snake}" if not snake or snake[0].isdigit() else re.sub(r"__+", "_", snake)
+
+
+def _check_fields(event_type: str, fields: Mapping[str, Field]) -> None:
+    """Raise InvalidEvent if two fields could not be columns beside each other."""
+    seen: dict[str, str] = {}
+    for name in fields:
+        if not isinstance(name, str) or not types.nameable(name):
+            message = f"{event_type}: {name!r} cannot name a field"
+            raise InvalidEvent(message, hint="The name of a field is text that is not empty.")
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            message = f"{event_type}: the fields {other!r} and {name!r} differ by case only"
+            raise InvalidEvent(message, hint="Column names are case-insensitive; give one of them another name.")
+
+
+def _check_readable(latest: Definition, fields: Mapping[str, Field]) -> None:
+    """Raise SchemaIncompatible if recorded events would not fit the fields of a new definition."""
+    for name, field in fields.items():
+        old = latest.fields.get(name)
+        if old is None and field.required:
+            message = f"{latest.event_type}.{name}: recorded events do not have it, and it is NOT NULL"
+            raise SchemaIncompatible(message, hint="Leave NOT NULL out: an added field is optional.")
+        if old is not None and field.required and not old.required:
+            message = f"{latest.event_type}.{name}: recorded events may lack it, and it is now NOT NULL"
+            raise SchemaIncompatible(message, hint="Leave NOT NULL out.")
+        if old is not None and types.widen(old.type, field.type) != field.type:
+            message = f"{latest.event_type}.{name}: recorded as {old.type}, which {field.type} cannot hold"
+            wide = types.widen(old.type, field.type)
+            raise SchemaIncompatible(message, hint=f"Keep {old.type}, or define it as {wide}.")
+
+
+def inferred(latest: Definition | None, kinds: Iterable[tuple[str, FieldType]]) -> dict[str, Field]:
+    """Return the fields of a type as further events widen them.
+
+    A key that cannot be a column (empty, or another key by case only) stays in the payload alone.
+    """
+    fields = dict(latest.fields) if latest else {}
+    lowered = {name.lower(): name for name in fields}
+    for name, kind in kinds:
+        if lowered.setdefault(name.lower(), name) != name or not types.nameable(name):
+            continue
+        if name in fields:
+            fields[name] = Field(types.widen(fields[name].type, kind), required=fields[name].required)
+        elif len(fields) < _WIDEST_TYPE:
+            fields[name] = Field(kind)
+    return fields
