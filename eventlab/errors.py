@@ -9,7 +9,7 @@ Every one says what is wrong, where, what was expected, and carries the fix in `
     ├── WrongExpectedVersion                 .failures: every violated expectation
     ├── IdempotencyConflict                  a known event id with other content
     ├── PartialDuplicate                     some of the event ids are known, some are new
-    ├── SchemaIncompatible                   a definition that recorded events do not fit
+    ├── SchemaIncompatible (ValueError)      a definition that recorded events do not fit
     ├── QueryError (ValueError)              .place, .matches
     ├── ReportError (RuntimeError)           something around a log could not be made
     └── StoreError (OSError)
@@ -43,6 +43,17 @@ class EventlabError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Cross processes whole: a worker's error is raised by its parent, with all of its facts."""
+        return _restored, (type(self), self.args), vars(self)
+
+
+def _restored(kind: type[EventlabError], args: tuple[object, ...]) -> EventlabError:
+    """Return an error without its facts, which are restored next; only they would satisfy ``__init__``."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
 
 
 class InvalidEvent(EventlabError, ValueError):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import os
 import re
+import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -41,6 +43,9 @@ ENVELOPE = pa.schema(
 COLUMNS: tuple[str, ...] = tuple(ENVELOPE.names)
 OPTIONAL = ("actor", "correlation_id", "causation_id", "compensates")
 
+_DEEPEST = 100  # levels of a payload
+_DIGITS = 308  # of a number: what a DOUBLE can hold, and every reader of JSON
+_LARGEST = 10**_DIGITS
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _KEPT = (Decimal, dt.datetime, dt.date, dt.time, uuid.UUID)
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -61,7 +66,7 @@ class Event:
     event_id
         Makes the append idempotent; a UUIDv7 is made where none is given.
     occurred_at
-        Valid time: when it happened; ISO text and datetimes without an offset are read in the log's zone. Left out: now.
+        Valid time: when it happened, else now; ISO text and datetimes without an offset are read in the log's zone.
     actor, correlation_id, causation_id, compensates
         Who did it, what it belongs to, the event that led to it, the event that it undoes.
     metadata
@@ -70,14 +75,14 @@ class Event:
 
     type: str
     payload: object = field(default_factory=dict)
-    _: Any = field(default=None, kw_only=True, repr=False)
-    event_id: str | None = field(default=None, kw_only=True)
-    occurred_at: dt.datetime | dt.date | str | None = field(default=None, kw_only=True)
-    actor: str | None = field(default=None, kw_only=True)
-    correlation_id: str | None = field(default=None, kw_only=True)
-    causation_id: str | None = field(default=None, kw_only=True)
-    compensates: str | None = field(default=None, kw_only=True)
-    metadata: Mapping[str, object] | None = field(default=None, kw_only=True)
+    _: KW_ONLY
+    event_id: str | None = None
+    occurred_at: dt.datetime | dt.date | str | None = None
+    actor: str | None = None
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    compensates: str | None = None
+    metadata: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +128,44 @@ class AppendResult:
     duplicate: bool = False
 
 
+class _Ids:
+    """The last time and counter that this process put into an id, as one number: milliseconds, then twelve bits."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, as a forked process must: its lock may be held by a thread that it does not have."""
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def take(self, count: int) -> int:
+        """Return the first of ``count`` numbers that nobody had before: by the clock, or after the last ones."""
+        with self._lock:
+            first = max((time.time_ns() // 1_000_000) << 12, self._last + 1)
+            self._last = first + count - 1
+        return first
+
+
+_ids = _Ids()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_ids.forget)
+
+
 def new_ids(count: int) -> list[str]:
-    """Return ``count`` new UUIDv7s (RFC 9562), ascending within the call."""
-    milliseconds = time.time_ns() // 1_000_000
-    noise = os.urandom(10 * count).hex()
+    """Return ``count`` new UUIDv7s (RFC 9562), ascending within the process, even if the clock is set back.
+
+    The time is followed by a counter of twelve bits (method 1 of section 6.2), which runs on into the time when it is
+    full, and by 62 random bits, which keep the ids of processes apart.
+    """
+    first = _ids.take(count)
+    noise = os.urandom(8 * count).hex()
     ids = []
     for i in range(count):
-        tail = noise[20 * i : 20 * i + 20]
-        stamp = f"{milliseconds + (i >> 12):012x}"
-        variant = "89ab"[int(tail[3], 16) & 3]
-        ids.append(f"{stamp[:8]}-{stamp[8:]}-7{i & 0xFFF:03x}-{variant}{tail[0:3]}-{tail[4:16]}")
+        tail = noise[16 * i : 16 * i + 16]
+        stamp = f"{first + i:015x}"
+        variant = "89ab"[int(tail[0], 16) & 3]
+        ids.append(f"{stamp[:8]}-{stamp[8:12]}-7{stamp[12:]}-{variant}{tail[1:4]}-{tail[4:]}")
     return ids
 
 
@@ -161,11 +194,14 @@ def named(what: str, name: object) -> str:
     InvalidEvent
         If it is empty, over-long, or holds control characters or lone surrogates.
     """
-    if name.__class__ is str and len(name) <= NAME_LENGTH and name.isascii() and name.isprintable() and not name.isspace() and name:  # type: ignore[attr-defined, arg-type]
-        return name  # type: ignore[return-value]
+    if isinstance(name, str):
+        name = str.__str__(name)  # of an Enum that is text as well, its value
+        if name.isascii() and name.isprintable() and 0 < len(name) <= NAME_LENGTH and not name.isspace():
+            return name
     fault = name_fault(name)
     if fault:
-        message = f"{what} {str(name)[:60]!r} {fault}"
+        shown = name[:60] if isinstance(name, str) else name
+        message = f"{what} {shown!r} {fault}"
         raise InvalidEvent(message, hint=f"Give text of 1 to {NAME_LENGTH} characters without control characters.")
     return str(name)
 
@@ -176,22 +212,25 @@ def plain(payload: object, where: str) -> dict[str, Any]:
     Raises
     ------
     InvalidEvent
-        If it is no object, or holds a key that is not text, NaN, an infinity, or what has no JSON form.
+        If it is no object, or holds a key that is not text, NaN, an infinity, a number beyond the range of DOUBLE,
+        what has no JSON form, or more than 100 levels.
     """
-    if payload.__class__ is not dict or not _simple(payload):  # type: ignore[arg-type]
-        try:
-            payload = msgspec.to_builtins(payload, builtin_types=_KEPT, enc_hook=_foreign)
-        except (TypeError, ValueError, RecursionError) as error:
-            message = f"{where}: {error}"
-            raise InvalidEvent(message, hint="Give values that JSON has: text, numbers, booleans, lists, objects.") from None
-        if not isinstance(payload, dict):
-            message = f"{where} is {type(payload).__name__}, not an object"
-            raise InvalidEvent(message, hint="Give a mapping, a dataclass, a pydantic or a msgspec object.")
-        fault = _fault(payload, "")
-        if fault:
-            message = f"{where}{fault}"
-            raise InvalidEvent(message, hint="Leave the field out, or give a value that JSON has.")
-    return payload  # type: ignore[return-value]
+    if payload.__class__ is dict and _simple(payload):
+        return payload
+    try:
+        given = msgspec.to_builtins(payload, builtin_types=_KEPT, enc_hook=_foreign)
+    except (TypeError, ValueError, RecursionError) as error:
+        message = f"{where}: {error}"
+        hint = "Give values that JSON has: text, numbers, booleans, lists, objects."
+        raise InvalidEvent(message, hint=hint) from None
+    if not isinstance(given, dict):
+        message = f"{where} is {type(given).__name__}, not an object"
+        raise InvalidEvent(message, hint="Give a mapping, a dataclass, a pydantic or a msgspec object.")
+    fault = _fault(given, "")
+    if fault:
+        message = f"{where}{fault}"
+        raise InvalidEvent(message, hint="Leave the field out, or give a value that JSON has.")
+    return given
 
 
 def _simple(payload: dict[Any, Any]) -> bool:
@@ -200,7 +239,9 @@ def _simple(payload: dict[Any, Any]) -> bool:
         if key.__class__ is not str:
             return False
         kind = value.__class__
-        if kind is str or kind is int or kind is bool or value is None:
+        if kind is str or kind is bool or value is None:
+            continue
+        if kind is int and -_LARGEST < value < _LARGEST:
             continue
         if kind is float and value - value == 0.0:
             continue
@@ -208,10 +249,16 @@ def _simple(payload: dict[Any, Any]) -> bool:
     return True
 
 
-def _foreign(value: Any) -> object:  # noqa: ANN401 - whatever a user put in
+def _foreign(value: Any) -> object:  # noqa: ANN401, PLR0911 - whatever a user put in, a line a kind
     """Return an object of a kind that msgspec does not know as one that it does."""
     if hasattr(value, "model_dump"):  # pydantic
         return value.model_dump(mode="python")
+    if isinstance(value, dt.datetime):  # a subclass: pandas' Timestamp, a frozen clock
+        return dt.datetime.fromisoformat(value.isoformat())
+    if isinstance(value, dt.date):
+        return dt.date.fromisoformat(value.isoformat())
+    if isinstance(value, uuid.UUID):
+        return uuid.UUID(int=value.int)
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, (str, int, float)):
@@ -222,21 +269,40 @@ def _foreign(value: Any) -> object:  # noqa: ANN401 - whatever a user put in
     raise TypeError(message)
 
 
-def _fault(value: Any, path: str) -> str | None:  # noqa: ANN401 - decoded JSON
+def _fault(value: Any, path: str, depth: int = 0) -> str | None:  # noqa: ANN401 - decoded JSON
     """Return where and why a value cannot be said in JSON; None if it can."""
+    if depth > _DEEPEST:
+        return f" has more than {_DEEPEST} levels"
     kind = value.__class__
     if kind is dict:
         for key, item in value.items():
             if key.__class__ is not str:
                 return f"{path}: the key {key!r} is not text"
-            if (fault := _fault(item, f"{path}.{key}")) is not None:
+            if (fault := _fault(item, f"{path}.{key}", depth + 1)) is not None:
                 return fault
     elif kind is list or kind is tuple:
         for i, item in enumerate(value):
-            if (fault := _fault(item, f"{path}[{i}]")) is not None:
+            if (fault := _fault(item, f"{path}[{i}]", depth + 1)) is not None:
                 return fault
-    elif (kind is float and value - value != 0.0) or (kind is Decimal and not value.is_finite()):
-        return f"{path} is {value}, which JSON does not have"
+    else:
+        reason = _scalar_fault(value)
+        return None if reason is None else f"{path} {reason}"
+    return None
+
+
+def _scalar_fault(value: object) -> str | None:
+    """Return why a value that is neither object nor list cannot be said in JSON so that readers understand it."""
+    match value:
+        case float():
+            return None if math.isfinite(value) else f"is {value}, which JSON does not have"
+        case Decimal():
+            if not value.is_finite():
+                return f"is {value}, which JSON does not have"
+            return "is too large a number for most readers of JSON" if value.adjusted() >= _DIGITS else None
+        case int():
+            return None if -_LARGEST < value < _LARGEST else "is too large a number for most readers of JSON"
+        case dt.datetime() if (offset := value.utcoffset()) is not None and offset % dt.timedelta(minutes=1):
+            return f"has an offset of {offset}, and ISO 8601 has no seconds there; give it in UTC"
     return None
 
 
@@ -250,9 +316,13 @@ def encoded(value: dict[str, Any], where: str) -> str:
     """
     try:
         text = _encode(value)
-    except (UnicodeEncodeError, TypeError, ValueError, RecursionError) as error:
-        message = f"{where}: {error}"
+    except UnicodeEncodeError as error:
+        message = f"{where}: {error.object[error.start : error.end]!r} is a lone surrogate, in {error.object[:60]!r}"
         raise InvalidEvent(message, hint="Text must be valid Unicode, without lone surrogates.") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        message = f"{where}: {error}"
+        hint = "Give values that JSON has: text, numbers, booleans, lists, objects."
+        raise InvalidEvent(message, hint=hint) from None
     if len(text) > PAYLOAD_BYTES:
         message = f"{where} has {len(text):,} bytes, at most {PAYLOAD_BYTES:,} are allowed"
         raise InvalidEvent(message, hint="Store large content elsewhere and record where it is.")
@@ -270,5 +340,16 @@ def decoded_exactly(text: str) -> Any:  # noqa: ANN401 - JSON
 
 
 def same_content(one: str | None, other: str | None) -> bool:
-    """Tell whether two JSON texts say the same, whatever the order of their keys."""
-    return one == other or (one is not None and other is not None and _decode_exact(one) == _decode_exact(other))
+    """Tell whether two JSON texts say the same, whatever the order of their keys and the zeros at a number's end."""
+    return one == other or (
+        one is not None and other is not None and _alike(_decode_exact(one), _decode_exact(other))
+    )
+
+
+def _alike(one: Any, other: Any) -> bool:  # noqa: ANN401 - decoded JSON
+    """Compare decoded JSON; unlike Python's ``==``, ``true`` is not 1."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_alike(item, other[key]) for key, item in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    return isinstance(one, bool) is isinstance(other, bool) and bool(one == other)

@@ -5,10 +5,12 @@ An instant is an ``int`` of microseconds since 1970-01-01 UTC inside eventlab, a
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import re
 import time
 from dataclasses import dataclass
+from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from eventlab.errors import InvalidArgument
@@ -18,9 +20,21 @@ Duration = str | dt.timedelta
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
-_UNITS = {"us": "microseconds", "ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(us|ms|s|m|h|d|w)\s*")
-_BASIS = re.compile(r"basis:(?P<store>[0-9a-f]+):p(?P<position>\d+):r(?P<registry>\d+):(?P<at>-?\d+|open)")
+_SECOND = 1_000_000
+_UNITS = {
+    "us": 1,
+    "ms": 1000,
+    "s": _SECOND,
+    "m": 60 * _SECOND,
+    "h": 3600 * _SECOND,
+    "d": 86_400 * _SECOND,
+    "w": 7 * 86_400 * _SECOND,
+}
+_DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s|m|h|d|w)\s*")
+_BASIS = re.compile(
+    r"basis:(?P<store>[0-9a-f]+):p(?P<position>[0-9]{1,19}):r(?P<registry>[0-9]{1,19}):(?P<at>-?[0-9]{1,19}|open)"
+)
+_MACHINE = re.compile(r"localtime|posixrules|(posix|right)/.*", re.DOTALL)  # not IANA's: what a machine has set
 
 
 def now() -> int:
@@ -36,11 +50,11 @@ def zone(name: str) -> ZoneInfo:
     InvalidArgument
         If there is none.
     """
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        message = f"no time zone {name!r}"
-        raise InvalidArgument(message, hint="Give an IANA name, like UTC or America/New_York.") from None
+    if isinstance(name, str) and not _MACHINE.fullmatch(name):
+        with contextlib.suppress(ZoneInfoNotFoundError, ValueError, OSError):
+            return ZoneInfo(name)
+    message = f"no time zone {name!r}"
+    raise InvalidArgument(message, hint="Give an IANA name, like UTC or America/New_York.")
 
 
 def instant(value: dt.datetime | dt.date | str, timezone: dt.tzinfo) -> int:
@@ -59,7 +73,8 @@ def instant(value: dt.datetime | dt.date | str, timezone: dt.tzinfo) -> int:
             moment = dt.datetime.fromisoformat(value.strip())
         except ValueError:
             message = f"{value!r} is no time"
-            raise InvalidArgument(message, hint="Write ISO 8601, like 2026-03-01 or 2026-03-01T17:00:00-05:00.") from None
+            hint = "Write ISO 8601, like 2026-03-01 or 2026-03-01T17:00:00-05:00."
+            raise InvalidArgument(message, hint=hint) from None
     if isinstance(moment, dt.date) and not isinstance(moment, dt.datetime):
         moment = dt.datetime(moment.year, moment.month, moment.day)  # noqa: DTZ001 - its zone is given below
     if not isinstance(moment, dt.datetime):
@@ -70,16 +85,25 @@ def instant(value: dt.datetime | dt.date | str, timezone: dt.tzinfo) -> int:
         return (aware.astimezone(dt.UTC) - EPOCH) // _MICROSECOND
     except OverflowError:
         message = f"{value!r} is outside the years 1 to 9999"
-        raise InvalidArgument(message) from None
+        raise InvalidArgument(message, hint="Instants are of the years 1 to 9999 in UTC.") from None
+    except ValueError:  # pandas' NaT is a datetime that has no offset
+        message = f"{value!r} is no time"
+        raise InvalidArgument(message, hint="Give a datetime, a date or ISO 8601 text.") from None
 
 
 def moment_of(microseconds: int, timezone: dt.tzinfo = dt.UTC) -> dt.datetime:
-    """Return an instant as an aware datetime in ``timezone``."""
-    return (EPOCH + dt.timedelta(microseconds=microseconds)).astimezone(timezone)
+    """Return an instant as an aware datetime in ``timezone``; in UTC where that zone is past the years 1 to 9999."""
+    moment = EPOCH + dt.timedelta(microseconds=microseconds)
+    try:
+        return moment.astimezone(timezone)
+    except OverflowError:
+        return moment
 
 
 def duration(value: Duration) -> dt.timedelta:
     """Return a duration: a ``timedelta``, or text like ``"30m"``, ``"1.5h"``, ``"7d"`` (us, ms, s, m, h, d, w).
+
+    Parts of a microsecond are cut off.
 
     Raises
     ------
@@ -97,21 +121,22 @@ def duration(value: Duration) -> dt.timedelta:
         found = _DURATION.fullmatch(value) if isinstance(value, str) else None
         if found is None:
             message = f"{value!r} is no duration"
-            raise InvalidArgument(message, hint='Write a number and a unit, like "30m", "2h" or "7d", or give a timedelta.')
+            hint = 'Write a number and a unit, like "30m", "2h" or "7d", or give a timedelta.'
+            raise InvalidArgument(message, hint=hint)
         try:
-            length = dt.timedelta(**{_UNITS[found[2]]: float(found[1])})
-        except OverflowError:
-            message = f"{value!r} is too long"
-            raise InvalidArgument(message) from None
+            length = dt.timedelta(microseconds=int(Decimal(found[1]) * _UNITS[found[2]]))
+        except (OverflowError, ValueError):
+            message = f"{value[:60]!r} is too long"
+            raise InvalidArgument(message, hint="The longest is 999999999d.") from None
     if length <= dt.timedelta():
         message = f"a duration is above zero, not {value!r}"
-        raise InvalidArgument(message)
+        raise InvalidArgument(message, hint="The shortest is 1us.")
     return length
 
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What an answer rests on: a store, its first ``position`` events, its first ``registry`` definitions, a valid time.
+    """What an answer rests on: a store, its first ``position`` events and ``registry`` definitions, a valid time.
 
     Its text is a token: ``log.at(token)`` gives the same rows for ever.
     """

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from eventlab.errors import InvalidArgument, InvalidSource, QueryError, StoreFull, unknown
+from eventlab.errors import InvalidArgument, InvalidSource, QueryError, StoreFull, near, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import pyarrow as pa
 
@@ -23,9 +24,24 @@ Connection = duckdb.DuckDBPyConnection
 Relation = duckdb.DuckDBPyRelation
 Type = duckdb.sqltypes.DuckDBPyType
 DuckDBError = duckdb.Error
+FileError = (duckdb.IOException, duckdb.InvalidInputException)  # a file is missing, or is not what it should be
 
-_READERS = {"SELECT", "EXPLAIN", "RELATION"}
 _MISSING_TABLE = re.compile(r'Table with name "?(.+?)"? does not exist', re.DOTALL)
+_MISSING_COLUMN = re.compile(
+    r'(?:Referenced column|Could not find key|Column) "(.+?)" (?:not found|in |does not exist|was not found)'
+    r'|Table "[^"]*" does not have a column named "(.+?)"\n',
+    re.DOTALL,
+)
+_CANDIDATES = re.compile(r"Candidate (?:bindings|Entries):(.*)")
+_EXPLAIN = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*explain\b(?:\s*\([^)]*\)|\s+analyze\b)?", re.IGNORECASE | re.DOTALL
+)
+# In a serialized SELECT: a common table expression that writes (INSERT, COPY, …), or a function that runs text.
+_WRITES = re.compile(r'"type":"(\w+)_QUERY_NODE"|"function_name":"(query|json_execute_serialized_sql)"', re.IGNORECASE)
+_QUOTED = re.compile(r"\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'")
+_MORE_THAN_A_TYPE = re.compile(
+    r"--|/\*|;|\b(?:not|default|collate|check|primary|unique|references|constraint)\b", re.IGNORECASE
+)
 _PLACE = re.compile(r"LINE (\d+): (.*)\n( *)\^")
 
 
@@ -46,7 +62,6 @@ def connect(timezone: str = "UTC", *, memory: str | None = None, spill: str | No
         "python_enable_replacements": False,
         "TimeZone": timezone,
         "parquet_metadata_cache": True,
-        "enable_progress_bar": False,
     }
     if memory:
         settings["memory_limit"] = memory
@@ -54,19 +69,34 @@ def connect(timezone: str = "UTC", *, memory: str | None = None, spill: str | No
         settings["temp_directory"] = spill
     for name, value in settings.items():
         connection.execute(f"set global {identifier(name)} = {literal(value)}")
+    connection.execute("set enable_progress_bar = false")  # local: cursors begin without one
     return connection
 
 
 def identifier(name: str) -> str:
-    """Return ``name`` quoted as a SQL identifier."""
+    """Return ``name`` quoted as a SQL identifier.
+
+    Raises
+    ------
+    InvalidArgument
+        If it is empty, or holds a NUL character: DuckDB could not find it again.
+    """
+    if not name:
+        raise InvalidArgument("a name cannot be empty", hint="Give a name.")
     if "\0" in name:
         message = f"a name cannot hold a NUL character: {name!r}"
-        raise InvalidArgument(message)
+        raise InvalidArgument(message, hint="Leave the NUL character out.")
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(value: object) -> str:
-    """Return ``value`` as a SQL literal, for the statements in which DuckDB binds nothing (``create view``, ``set``)."""
+    """Return ``value`` as a SQL literal, for statements in which DuckDB binds nothing (``create view``, ``set``).
+
+    Examples
+    --------
+    >>> literal(["it's", 5, None])
+    "['it''s', 5, NULL]"
+    """
     match value:
         case None:
             return "NULL"
@@ -78,12 +108,22 @@ def literal(value: object) -> str:
             return "'" + value.replace("'", "''") + "'"
         case list() | tuple():
             return "[" + ", ".join(map(literal, value)) + "]"
+        case _:
+            pass
     message = f"no SQL literal for {type(value).__name__}"
     raise TypeError(message)
 
 
 def fill(template: str, **slots: str | Iterable[str]) -> str:
-    """Put SQL parts into the ``{name}`` slots of ``template``; a list is joined by commas."""
+    """Put SQL parts into the ``{name}`` slots of ``template``; a list is joined by commas.
+
+    Braces in a part are left as they are.
+
+    Examples
+    --------
+    >>> fill("select {columns} from {table}", columns=["a", "b"], table=identifier("my events"))
+    'select a, b from "my events"'
+    """
     parts = {name: part if isinstance(part, str) else ", ".join(part) for name, part in slots.items()}
     return re.sub(r"\{(\w+)\}", lambda slot: parts[slot[1]], template)
 
@@ -113,44 +153,77 @@ def batches(connection: Connection, text: str, *, size: int) -> pa.RecordBatchRe
 def select(connection: Connection, text: str, params: object, *, relations: Sequence[str]) -> Relation:
     """Return the relation of a query that a user wrote.
 
+    A query may read files and run any function; what it cannot do is write: rows, files, settings, definitions. That
+    guards against mistakes; it is no sandbox for the queries of strangers.
+
     Raises
     ------
     QueryError
         If it is not one statement that only reads, does not parse, or names what does not exist (with near matches).
     """
-    with explained(relations):
-        statements = connection.extract_statements(text)
-        kinds = [statement.type.name for statement in statements]
-        if len(statements) != 1 or kinds[0] not in _READERS:
-            message = f"a query is one statement that reads; this is {' and '.join(kinds) or 'empty'}"
-            raise QueryError(message, hint="The log changes by append and ingest only; write one SELECT or FROM.")
-        relation = connection.sql(text, params=params) if params else connection.sql(text)
-    if relation is None:
-        message = "the statement returns no rows"
-        raise QueryError(message, hint="Write a SELECT or FROM.")
-    return relation
+    with explained(relations, text):
+        _check_reads(connection, text)
+        return connection.sql(text, params=params) if params else connection.sql(text)
+
+
+def _check_reads(connection: Connection, text: str) -> None:
+    """Raise QueryError unless ``text`` is one statement that only reads, or an EXPLAIN of one."""
+    kinds = [statement.type.name for statement in connection.extract_statements(text)]
+    if kinds == ["EXPLAIN"] and (explain := _EXPLAIN.match(text)):  # EXPLAIN ANALYZE runs what it explains
+        _check_reads(connection, text[explain.end() :])
+        return
+    if kinds == ["MULTI"]:
+        message = "a PIVOT whose columns are not said is two statements, of which one writes"
+        raise QueryError(message, hint="Say the columns: PIVOT … ON event_type IN ('OrderPlaced', 'OrderPaid') USING …")
+    if kinds == ["SELECT"]:
+        ((tree,),) = rows(connection, "select json_serialize_sql($text)", {"text": text})
+        kinds += [found[1] or found[2].lower() for found in _WRITES.finditer(tree)]
+    if kinds != ["SELECT"]:
+        message = f"a query is one statement that reads; this is {' and '.join(kinds) or 'empty'}"
+        raise QueryError(message, hint="The log changes by append and ingest only; write one SELECT or FROM.")
 
 
 @contextlib.contextmanager
-def explained(relations: Sequence[str] = ()) -> Iterator[None]:
-    """Turn DuckDB's errors into a QueryError with its place and, for an unknown relation, the near matches."""
+def explained(relations: Sequence[str] = (), text: str = "") -> Iterator[None]:
+    """Turn DuckDB's errors about the query ``text`` into a QueryError with its place and the names that come near."""
     try:
         yield
     except duckdb.Error as error:
-        raise query_error(error, relations) from None
+        raise query_error(error, relations, text) from None
 
 
-def query_error(error: duckdb.Error, relations: Sequence[str] = ()) -> QueryError:
+def query_error(error: duckdb.Error, relations: Sequence[str] = (), text: str = "") -> QueryError:
     """Return DuckDB's error as ours: one line that says what, the place, and the names that come near."""
-    text = str(error)
-    found = _PLACE.search(text)
+    said = str(error)
+    found = _PLACE.search(said)
     place = f"line {found[1]}, at: {found[2].strip()}" if found else ""
-    missing = _MISSING_TABLE.search(text)
-    if missing and isinstance(error, duckdb.CatalogException):
+    if isinstance(error, duckdb.CatalogException) and (missing := _MISSING_TABLE.search(said)):
         message, hint, matches = unknown("relation", missing[1], relations)
-        return QueryError(message, hint=hint, place=place, matches=matches)
-    lines = [line.strip() for line in text.split("\nLINE ")[0].splitlines() if line.strip()]
+        return QueryError(message, hint=hint, place=place or _place(missing[1], text), matches=matches)
+    if isinstance(error, duckdb.BinderException) and (missing := _MISSING_COLUMN.search(said)):
+        return _unknown_column(missing[1] or missing[2], said, place, text)
+    lines = [line.strip() for line in said.split("\nLINE ", maxsplit=1)[0].splitlines() if line.strip()]
+    lines = lines or [type(error).__name__]
     return QueryError(lines[0], hint=" ".join(lines[1:] + ([place] if place else [])), place=place)
+
+
+def _unknown_column(name: str, said: str, place: str, text: str) -> QueryError:
+    """Return the error of a column that does not exist, with the candidates that DuckDB names."""
+    listed = _CANDIDATES.search(said)
+    matches = re.findall(r'"((?:[^"]|"")*)"', listed[1]) if listed else []
+    guess = f" Did you mean {matches[0]!r}?" if near(name, matches) else ""
+    hints = [f"Near it: {', '.join(matches)}."] if matches else []
+    if identifier(name) in text:
+        hints.append(f"If it is text, write {literal(name)}.")
+    hint = " ".join(hints) or "DESCRIBE shows the columns of a relation."
+    return QueryError(f"no column {name!r}.{guess}", hint=hint, place=place or _place(name, text), matches=matches)
+
+
+def _place(name: str, text: str) -> str:
+    """Return where in a query a name first stands."""
+    word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+    lines = enumerate(text.splitlines(), start=1)
+    return next((f"line {number}, at: {line.strip()}" for number, line in lines if word.search(line)), "")
 
 
 @contextlib.contextmanager
@@ -175,11 +248,15 @@ def parse_type(text: str) -> Type:
     Raises
     ------
     InvalidArgument
-        If DuckDB knows no such type.
+        If DuckDB knows no such type, or the text says more than a type (DuckDB would silently drop ``DEFAULT 5``).
     """
+    more = _MORE_THAN_A_TYPE.search(_QUOTED.sub("", text)) if isinstance(text, str) else None
+    if more:
+        message = f"{text!r} is more than a type: {more[0]!r}"
+        raise InvalidArgument(message, hint="Write the type alone; NOT NULL may follow it once.")
     try:
         return duckdb.sqltype(text)
-    except duckdb.Error as error:
+    except (duckdb.Error, TypeError) as error:  # a TypeError: no text, or text with a lone surrogate
         message = f"{text!r} is no DuckDB type: {str(error).splitlines()[0]}"
         raise InvalidArgument(
             message, hint="Like VARCHAR, BIGINT, DOUBLE, DECIMAL(18,2), BOOLEAN, TIMESTAMPTZ, DATE, JSON, VARCHAR[]."
@@ -189,3 +266,13 @@ def parse_type(text: str) -> Type:
 def version() -> str:
     """Return DuckDB's version."""
     return duckdb.__version__
+
+
+def copy(connection: Connection, text: str, path: Path) -> None:
+    """Write the result of ``text`` to a Parquet file."""
+    connection.execute(f"copy ({text}) to {literal(str(path))} (format parquet)")
+
+
+def connections(connection: Connection) -> int:
+    """Return how many connections to the same database are open, this one and those of living relations among them."""
+    return int(rows(connection, "from duckdb_connection_count()")[0][0])

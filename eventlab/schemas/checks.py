@@ -9,42 +9,65 @@ from __future__ import annotations
 import datetime as dt
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from eventlab.schemas import types
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from eventlab.schemas.types import Field, FieldType
 
 Check = Callable[[object], str | None]
 ADDED = "a field that its type does not have"
 
 _TIMES = {
-    "DATE": re.compile(r"\d{4}-\d\d-\d\d"),
-    "TIME": re.compile(r"\d\d:\d\d:\d\d(\.\d{1,6})?"),
-    "TIMESTAMP": re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?"),
-    "TIMESTAMPTZ": re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?(Z|[+-]\d\d(:?\d\d)?)?"),
+    "DATE": re.compile(r"\d{4}-\d\d-\d\d", re.ASCII),
+    "TIME": re.compile(r"\d\d:\d\d:\d\d(\.\d{1,6})?", re.ASCII),
+    "TIMESTAMP": re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?", re.ASCII),
+    "TIMESTAMPTZ": re.compile(
+        r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII
+    ),
 }
+_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_LARGEST = {"FLOAT": 3.4028234663852886e38, "DOUBLE": 1.7976931348623157e308}
+
+
+def _instant(text: str) -> dt.datetime:
+    """Return the instant that ISO text says, in UTC where an offset is given.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or it is not in the years 1 to 9999.
+    """
+    moment = dt.datetime.fromisoformat(text)
+    try:
+        return moment if moment.utcoffset() is None else moment.astimezone(dt.UTC)
+    except OverflowError as error:
+        raise ValueError(text) from error
+
+
 _READ: dict[str, Callable[[str], object]] = {
     "DATE": dt.date.fromisoformat,
     "TIME": dt.time.fromisoformat,
     "TIMESTAMP": dt.datetime.fromisoformat,
-    "TIMESTAMPTZ": dt.datetime.fromisoformat,
+    "TIMESTAMPTZ": _instant,
 }
 _OBJECT: dict[str, Callable[[object], bool]] = {
     "DATE": lambda value: isinstance(value, dt.date) and not isinstance(value, dt.datetime),
-    "TIME": lambda value: isinstance(value, dt.time),
+    "TIME": lambda value: isinstance(value, dt.time) and value.tzinfo is None,
     "TIMESTAMP": lambda value: isinstance(value, dt.datetime) and value.utcoffset() is None,
     "TIMESTAMPTZ": lambda value: isinstance(value, dt.datetime),
 }
 
 
-def check(kind: FieldType, *, closed: bool) -> Check:  # noqa: PLR0911 - one line a kind
+def check(kind: FieldType, *, closed: bool) -> Check:  # noqa: C901, PLR0911 - one line a kind
     """Return the check of a type. ``closed``: a key that a STRUCT does not have does not fit (types are inferred)."""
     if kind.kind in types.INTEGERS:
-        return _integers(types.INTEGERS[kind.kind])
+        return _integers(*types.bounds(kind.kind))
     match kind.kind:
         case "NULL":
             return lambda value: None if value is None else "a value where there was none before"
@@ -53,7 +76,7 @@ def check(kind: FieldType, *, closed: bool) -> Check:  # noqa: PLR0911 - one lin
         case "BOOLEAN":
             return _booleans
         case "FLOAT" | "DOUBLE":
-            return _floats
+            return _floats(kind.kind)
         case "DECIMAL":
             return _decimals(kind)
         case "UUID":
@@ -101,7 +124,10 @@ def missing(fields: Mapping[str, Field]) -> tuple[str, ...]:
 
 def _shown(value: object) -> str:
     """Return a value as an error shows it: short."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write integers of more than 4300 digits
+        text = "a huge integer"
     return text if len(text) <= 60 else text[:57] + "…"  # noqa: PLR2004 - a line's worth
 
 
@@ -109,8 +135,18 @@ def _booleans(value: object) -> str | None:
     return None if value is None or value.__class__ is bool else f"{_shown(value)} is no BOOLEAN"
 
 
-def _floats(value: object) -> str | None:
-    return None if value is None or value.__class__ in (float, int, Decimal) else f"{_shown(value)} is no number"
+def _floats(kind: str) -> Check:
+    """Return the check of a FLOAT or DOUBLE: a number that it rounds to a finite one."""
+    largest = _LARGEST[kind]
+
+    def fits(value: object) -> str | None:
+        if value is None:
+            return None
+        if value.__class__ is float or value.__class__ is int or isinstance(value, Decimal):
+            return None if -largest <= value <= largest else f"{_shown(value)} is not in the range of {kind}"
+        return f"{_shown(value)} is no number"
+
+    return fits
 
 
 def _texts(value: object) -> str | None:
@@ -129,16 +165,15 @@ def _uuids(value: object) -> str | None:
     return None if fits else f"{_shown(value)} is no UUID"
 
 
-def _integers(bits: int) -> Check:
-    """Return the check of an integer type; unsigned where ``bits`` is negative."""
-    low, high = (0, 2**-bits) if bits < 0 else (-(2 ** (bits - 1)), 2 ** (bits - 1))
+def _integers(low: int, high: int) -> Check:
+    """Return the check of an integer from ``low`` to ``high``, both inclusive."""
 
     def fits(value: object) -> str | None:
         if value is None:
             return None
-        if value.__class__ is not int:
+        if not isinstance(value, int) or value.__class__ is bool:
             return f"{_shown(value)} is no integer"
-        return None if low <= value < high else f"{value} is not in {low} to {high - 1}"  # type: ignore[operator]
+        return None if low <= value <= high else f"{_shown(value)} is not in {low} to {high}"
 
     return fits
 
@@ -155,25 +190,42 @@ def _decimals(kind: FieldType) -> Check:
             return f"{_shown(value)} is no number"
         if not number.is_finite():
             return f"{_shown(value)} is no number"
-        whole, scale = types.digits(number.normalize())
+        whole, scale = types.digits(_bare(number))
         if whole <= kind.precision - kind.scale and scale <= kind.scale:
             return None
-        return f"{value} has more digits than {kind}"
+        return f"{_shown(value)} has more digits than {kind}"
 
     return fits
 
 
+def _bare(number: Decimal) -> Decimal:
+    """Return a finite number without zeros at its end; ``Decimal.normalize`` would round it to 28 digits as well."""
+    sign, figures, exponent = number.as_tuple()
+    end = len(figures)
+    while end > 1 and figures[end - 1] == 0:
+        end -= 1
+    return Decimal((sign, figures[:end], int(exponent) + len(figures) - end)) if number else Decimal()
+
+
 def _number(value: object) -> str:
     """Return a number, or text that should be one, as text; anything else as text that is none."""
-    if value.__class__ in (int, float):
+    if isinstance(value, float):
         return repr(value)
-    return value if isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value) else "no number"
+    if isinstance(value, int) and value.__class__ is not bool:
+        return repr(value) if abs(value) < 10**40 else "no number"  # of much more digits Python makes no text
+    return value if isinstance(value, str) and _DECIMAL.fullmatch(value) else "no number"
 
 
 def _enums(values: tuple[str, ...]) -> Check:
     """Return the check that a text is one of ``values``."""
     known = frozenset(values)
-    return lambda value: None if value is None or value in known else f"{_shown(value)} is none of {', '.join(values)}"
+
+    def fits(value: object) -> str | None:
+        if value is None or (isinstance(value, str) and value in known):
+            return None
+        return f"{_shown(value)} is none of {', '.join(values)}"
+
+    return fits
 
 
 def _times(kind: str) -> Check:

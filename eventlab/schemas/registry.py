@@ -1,7 +1,7 @@
 """The registry: every definition of every event type, in the order in which they came.
 
-A definition is an immutable document. The typed column of a type is physical: it goes on while its STRUCT only grows, and
-a second one (``OrderPlaced__2``) begins where a field's stored type changes, so that no file is ever rewritten.
+A definition is an immutable document. The typed column of a type is physical: it goes on while its STRUCT only grows,
+and a second one (``OrderPlaced__2``) begins where a field's stored type changes, so that no file is ever rewritten.
 """
 
 from __future__ import annotations
@@ -183,7 +183,9 @@ class Registry:
         """Return the registry with further definitions."""
         return Registry([*self.definitions, *definitions])
 
-    def define(self, event_type: str, fields: Mapping[str, Field], *, origin: str, recorded_at: int) -> Definition | None:
+    def define(
+        self, event_type: str, fields: Mapping[str, Field], *, origin: str, recorded_at: int
+    ) -> Definition | None:
         """Return the definition that gives ``event_type`` these fields; None if it has them already.
 
         Raises
@@ -293,7 +295,7 @@ def _check_readable(latest: Definition, fields: Mapping[str, Field]) -> None:
         if old is not None and field.required and not old.required:
             message = f"{latest.event_type}.{name}: recorded events may lack it, and it is now NOT NULL"
             raise SchemaIncompatible(message, hint="Leave NOT NULL out.")
-        if old is not None and types.widen(old.type, field.type) != field.type:
+        if old is not None and not types.holds(field.type, old.type):
             message = f"{latest.event_type}.{name}: recorded as {old.type}, which {field.type} cannot hold"
             wide = types.widen(old.type, field.type)
             raise SchemaIncompatible(message, hint=f"Keep {old.type}, or define it as {wide}.")

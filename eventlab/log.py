@@ -1,0 +1,432 @@
+"""The façade: a log to append to and to read, and views of it at other moments."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from eventlab import moments
+from eventlab.errors import InvalidArgument, InvalidEvent
+from eventlab.schemas import types
+from eventlab.session import Scope, Session, Subscription, readers
+from eventlab.store import ANY, EXISTS, Compaction, IngestResult, Recovery, Sealer, Store, Write, appends, loads, seals
+from eventlab.store import infos, recoveries
+from eventlab.store.mappings import Mapping as LoadMapping
+from eventlab.store.progress import reporting
+from eventlab.store.stores import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from eventlab import queries
+    from eventlab.events import AppendResult, Event, RecordedEvent
+    from eventlab.moments import Moment
+    from eventlab.schemas import Registry
+    from eventlab.store.layouts import Partition
+
+__all__ = ["ANY", "EXISTS", "EventLog", "LogView", "Transaction", "open_log", "recover"]
+
+
+class _Readable:
+    """What a log and its views have in common: reading, by SQL and event by event."""
+
+    _session: Session
+    _scope: Scope
+    _registry: Registry | None = None
+
+    def sql(self, query: str, params: Mapping[str, object] | Sequence[object] | None = None) -> queries.Relation:
+        """Return a DuckDB relation over the log: ``.pl() .arrow() .df() .show() .fetchall()``.
+
+        Relations to query: ``events`` (the envelope, ``category`` and one STRUCT column an event type), one view a type
+        (``order_placed``), ``streams``, ``event_types``, and the table macro ``events_at(t, known_at := NULL)``. The result is
+        pinned to what the log holds now: it runs after appends, seals and compactions too, and gives the same rows. Rows
+        come in no order unless the query says so.
+
+        Parameters
+        ----------
+        query
+            One statement that reads. It cannot change the log.
+        params
+            Values for ``$name`` or ``?``, which are bound, never pasted.
+
+        Raises
+        ------
+        QueryError
+            If the query does not parse, does not only read, or names what does not exist.
+        """
+        return self._session.sql(query, params, scope=self._scope, registry=self._registry)
+
+    def stream(self, stream_id: str) -> list[RecordedEvent]:
+        """Return the events of a stream in version order; an empty list if there is no such stream."""
+        return readers.stream(self._session, stream_id, scope=self._scope)
+
+    def read(
+        self, after: int = 0, limit: int | None = None, types: Iterable[str] | None = None
+    ) -> Iterator[RecordedEvent]:
+        """Return an iterator over the events in position order, as the log is now.
+
+        Parameters
+        ----------
+        after
+            The position after which to begin, exclusive.
+        limit
+            How many events at most; all if None.
+        types
+            Only these event types.
+        """
+        return readers.read(self._session, after=after, limit=limit, event_types=types, scope=self._scope)
+
+
+class LogView(_Readable):
+    """The log as of a moment, on both clocks: the reading API of the log, pinned. Made by ``log.at``."""
+
+    def __init__(self, session: Session, scope: Scope, registry: Registry) -> None:
+        self._session = session
+        self._scope = scope
+        self._registry = registry
+
+    def __repr__(self) -> str:
+        return f"<LogView {self.basis}>"
+
+    @property
+    def position(self) -> int:
+        """The last position that the view sees; events that occurred after its ``at`` are left out before it, too."""
+        return self._scope.position or 0
+
+    @property
+    def basis(self) -> str:
+        """A token of what the view rests on: ``log.at(token)`` gives the same rows for ever, in any process."""
+        version = self._registry.version if self._registry else 0
+        return str(moments.Basis(self._session.store.layout.store_id, self.position, version, self._scope.at))
+
+
+class Transaction:
+    """Appends to several streams that are committed together when the block ends; none if it raises."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._writes: list[Write] = []
+        self.result: AppendResult | None = None
+
+    def append(
+        self,
+        stream_id: str,
+        events: Event | Sequence[Event],
+        *,
+        expected_version: int | str | None = None,
+        expect: Mapping[str, int | str] | None = None,
+    ) -> None:
+        """Add an append. Its expectations see the appends of this transaction before it."""
+        self._writes.append(_write(stream_id, events, expected_version, expect))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self._writes:
+            self.result = self._log._append(self._writes)  # noqa: SLF001 - the two are one
+
+
+class EventLog(_Readable):
+    """An event log. Made by ``el.open``; a context manager. Threads may share it, processes open their own."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._session = Session(store)
+        self._scope = Scope()
+        self._sealer = None if store.read_only else Sealer(store)
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<EventLog {str(self.path)!r}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def path(self) -> Path:
+        """The store's folder."""
+        return self._store.layout.path
+
+    @property
+    def store_id(self) -> str:
+        """The store's own id, which is part of every basis token."""
+        return self._store.layout.store_id
+
+    @property
+    def timezone(self) -> str:
+        """The zone in which times without an offset are read."""
+        return self._store.layout.timezone
+
+    @property
+    def position(self) -> int:
+        """The head: the position of the last event, 0 when the log is empty."""
+        return self._session.position
+
+    def append(
+        self,
+        stream_id: str,
+        events: Event | Sequence[Event],
+        *,
+        expected_version: int | str | None = None,
+        expect: Mapping[str, int | str] | None = None,
+    ) -> AppendResult:
+        """Append events to a stream: all or nothing, and on disk when this returns.
+
+        Parameters
+        ----------
+        stream_id
+            The entity, like ``"order-17"``; what stands before the first ``-`` is its category.
+        events
+            One event or a list.
+        expected_version
+            How many events the stream must have: ``0`` none, ``n`` exactly n, ``el.EXISTS`` at least one, ``el.ANY`` (or
+            None) no check.
+        expect
+            The same for other streams, which are not written to.
+
+        Raises
+        ------
+        WrongExpectedVersion
+            If expectations are violated; ``.failures`` has every one.
+        IdempotencyConflict, PartialDuplicate
+            If event ids are in the log with other content, or only some of them are. All of them with the same content is
+            a success with ``duplicate=True``.
+        InvalidEvent
+            If an event cannot be recorded.
+        """
+        return self._append([_write(stream_id, events, expected_version, expect)])
+
+    def transaction(self) -> Transaction:
+        """Return a block whose appends, to any streams, are committed together; ``.result`` tells of them after it."""
+        return Transaction(self)
+
+    def define(
+        self, event_type: str, fields: Mapping[str, str], *, compatibility: str | None = None, upcast: object = None
+    ) -> int:
+        """Define the fields of an event type, and return the version of its definition.
+
+        Parameters
+        ----------
+        event_type
+            The type, known or new.
+        fields
+            The DuckDB type of each field, optional unless it ends in ``NOT NULL``: ``{"amount": "DECIMAL(18,2) NOT NULL"}``. A
+            field that is not declared is kept in the payload and is no column.
+
+        Raises
+        ------
+        SchemaIncompatible
+            If recorded events could not be read by it.
+        InvalidEvent, InvalidArgument
+            If the name or a type is not of its form.
+        """
+        if compatibility is not None or upcast is not None:
+            raise InvalidArgument(
+                "compatibility and upcast are not there yet", hint="Leave them out; definitions must be backward compatible."
+            )
+        parsed = {name: types.field(text) for name, text in fields.items()}
+        return appends.define(self._store, event_type, parsed)
+
+    def ingest(
+        self,
+        source: object,
+        *,
+        event_type: str,
+        stream_id: str,
+        occurred_at: str | None = None,
+        event_id: str | None = None,
+        payload: str | Sequence[str] | Mapping[str, str] | None = None,
+        actor: str | None = None,
+        metadata: str | None = None,
+        correlation_id: str | None = None,
+        causation_id: str | None = None,
+        on_invalid: Literal["raise", "quarantine"] = "raise",
+        chunk_rows: int | None = None,
+        progress: bool | Callable[[str, float | None], None] | None = None,
+    ) -> IngestResult:
+        """Load a source in bulk: visible all at once or not at all; loading the same again adds nothing.
+
+        Parameters
+        ----------
+        source
+            A path or glob (.parquet .csv .jsonl .ndjson .json, also gzip or zstd), a SQL SELECT, a Polars frame, an Arrow
+            table or reader, a pandas frame, or dicts.
+        event_type, stream_id, occurred_at, event_id, actor, metadata, correlation_id, causation_id
+            SQL expressions over the source's columns: ``"user_id"``, ``"'page_view'"``, ``"'order-' || id"``. Without
+            ``occurred_at`` it is the time of the load; without ``event_id`` ids are derived from the content.
+        payload
+            None: the columns that are not themselves, bare, another argument. Else a list of columns, names with
+            expressions, or one expression that yields a STRUCT or a JSON object.
+        on_invalid
+            ``"raise"``: load nothing if any row is refused. ``"quarantine"``: load the others; ``log.quarantine()`` shows it.
+        chunk_rows
+            Commit so many events at a time: for a load too large for one commit.
+        progress
+            True or False, or a function of a step and its fraction; None shows a bar on a terminal.
+
+        Raises
+        ------
+        InvalidSource
+            If the source cannot be read, or an expression does not bind.
+        InvalidEvent, IdempotencyConflict
+            If rows are refused; the first are named.
+        """
+        mapping = LoadMapping(
+            event_type=event_type,
+            stream_id=stream_id,
+            occurred_at=occurred_at,
+            event_id=event_id,
+            payload=payload,
+            actor=actor,
+            metadata=metadata,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+        )
+        with reporting(progress) as report:
+            return loads.ingest(
+                self._store, source, mapping, on_invalid=on_invalid, chunk_rows=chunk_rows, progress=report
+            )
+
+    def quarantine(self) -> queries.Relation:
+        """Return the rows that loads refused: ``loaded_at, source, row, reason, content``."""
+        return infos.quarantine(self._store)
+
+    def at(self, moment: Moment | None = None, *, known_at: Moment | None = None) -> LogView:
+        """Return a view of the log as of a moment.
+
+        Parameters
+        ----------
+        moment
+            Valid time, inclusive: events with ``occurred_at <= moment``. A datetime, a date (its midnight), ISO text, a
+            position (int: the first so many events), or a basis token. None: all.
+        known_at
+            System time, inclusive: what had been recorded by then, or a position.
+
+        Raises
+        ------
+        InvalidArgument
+            If a moment is none of these, or a token is of another store.
+        """
+        return LogView(self._session, *self._session.moment(moment, known_at))
+
+    def follow(self, after: int | None = None, *, types: Iterable[str] | None = None) -> Iterator[RecordedEvent]:
+        """Return an endless iterator over the events beyond ``after`` (None: from now on), each as it is committed."""
+        return readers.follow(self._session, after=after, event_types=types)
+
+    def subscription(self, name: str) -> Subscription:
+        """Return the reader of that name at the place that it committed; a new one begins with the first event."""
+        return Subscription(self._session, name)
+
+    def seal(self) -> int:
+        """Move the tail into the lake, and return the position through which the lake holds the log."""
+        return seals.seal(self._store)
+
+    def compact(self, *, vacuum: bool = False) -> Compaction:
+        """Merge small files of the lake into large ones.
+
+        Parameters
+        ----------
+        vacuum
+            Delete replaced files as well: all if no other process and no relation can still read them, else those
+            that were replaced more than a day ago.
+        """
+        before, after = seals.compact(self._store)
+        vacuumed = seals.vacuum(self._store, pinned=self._session.pinned) if vacuum else 0
+        return Compaction(before, after, vacuumed)
+
+    def info(self) -> dict[str, Any]:
+        """Return facts about the store: where it is, how many events, streams, types and files, and how large it is."""
+        failure = self._sealer.failure if self._sealer else None
+        return {**infos.info(self._store), "seal_error": str(failure) if failure else None}
+
+    def close(self) -> None:
+        """Close the log, and seal a long tail. Closing twice is harmless."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._sealer is not None:
+            self._sealer.close()
+        self._session.close()
+        self._store.close()
+
+    def _append(self, writes: Sequence[Write]) -> AppendResult:
+        result = appends.append(self._store, writes)
+        if self._sealer is not None:
+            self._sealer.appended(result.last_position)
+        return result
+
+
+def open_log(
+    path: str | Path,
+    *,
+    create: bool = False,
+    partition: Partition | None = None,
+    timezone: str | None = None,
+    strict: bool | None = None,
+    read_only: bool = False,
+    clock: Callable[[], int] = moments.now,
+) -> EventLog:
+    """Open the log at ``path``.
+
+    Parameters
+    ----------
+    path
+        The store's folder.
+    create
+        Make a store if there is none.
+    partition
+        How finely a new store's files are partitioned by ``occurred_at``: ``"month"`` (default), ``"day"``, ``"year"``.
+    timezone
+        A new store's IANA zone, in which times without an offset are read; UTC by default.
+    strict
+        Whether a new store refuses events of types that nobody defined.
+    read_only
+        Open it for reading: nothing is written, not even repairs.
+    clock
+        System time in microseconds since 1970; for tests.
+
+    Raises
+    ------
+    StoreNotFound, StoreTooNew, StoreCorrupt, StoreReadOnly
+        If there is no store, or it cannot be used.
+    InvalidArgument
+        If a setting is not of its form, or not the store's.
+    """
+    return EventLog(
+        open_store(
+            Path(path),
+            create=create,
+            partition=partition,
+            timezone=timezone,
+            strict=strict,
+            read_only=read_only,
+            clock=clock,
+        )
+    )
+
+
+def recover(path: str | Path) -> Recovery:
+    """Make the journal of the store at ``path`` anew from the lake, if it is missing or damaged; tell what is lost."""
+    return recoveries.recover(Path(path))
+
+
+def _write(
+    stream_id: str,
+    events: Event | Sequence[Event],
+    expected_version: int | str | None,
+    expect: Mapping[str, int | str] | None,
+) -> Write:
+    """Return an append as the store takes it."""
+    if isinstance(events, (list, tuple)):
+        return Write(stream_id, events, expected_version, expect or {})
+    if hasattr(events, "__next__") or hasattr(events, "__iter__") and not isinstance(events, (str, bytes, dict)):
+        with contextlib.suppress(TypeError):
+            return Write(stream_id, list(events), expected_version, expect or {})  # type: ignore[call-overload]
+    if isinstance(events, dict):
+        raise InvalidEvent("a dict is no event", hint='Append el.Event("OrderPlaced", {...}).')
+    return Write(stream_id, [events], expected_version, expect or {})  # type: ignore[list-item]

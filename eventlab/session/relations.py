@@ -1,0 +1,223 @@
+"""The relations of a session as SQL: ``events``, a view a type, ``streams``, ``event_types``, ``events_at``.
+
+Each is a SELECT over two sources, the files of the lake and the table of the tail, cut at a moment on both clocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from eventlab import queries
+from eventlab.events import COLUMNS
+from eventlab.schemas import columns, types
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from eventlab.schemas import Registry
+    from eventlab.schemas.registry import EventType
+
+NAMES = ("events", "streams", "event_types", "events_at")
+TAIL = "main.eventlab_tail"
+
+_ENVELOPE = (
+    "position, event_id, stream_id, split_part(stream_id, '-', 1) as category, version, event_type, schema_version,"
+    " occurred_at, recorded_at, actor, correlation_id, causation_id, compensates, metadata::json as metadata,"
+    " payload::json as payload"
+)
+_ENVELOPE_TYPES = {
+    "position": "bigint",
+    "version": "bigint",
+    "schema_version": "integer",
+    "occurred_at": "timestamptz",
+    "recorded_at": "timestamptz",
+}
+_NAMES = (*COLUMNS[:3], "category", *COLUMNS[3:])
+_EVENTS = """
+select {lake_columns} from {lake} {lake_where}
+union all
+select {tail_columns} from {tail} {tail_where}
+"""
+_TYPE = """
+select {columns} from ({rows})
+"""
+_STREAMS = """
+select
+    stream_id, split_part(stream_id, '-', 1) as category, max(version) as version, count(*) as events,
+    min(position) as first_position, max(position) as last_position,
+    min(occurred_at) as first_occurred_at, max(occurred_at) as last_occurred_at
+from ({events}) group by stream_id
+"""
+_TYPES = """
+with types (number, event_type, view, version, versions, origin, fields, recorded_at) as ({types}),
+counts as (
+    select event_type, count(*) as events, min(occurred_at) as first_occurred_at, max(occurred_at) as last_occurred_at
+    from ({events}) group by event_type
+)
+select
+    event_type, view, version, versions, origin, coalesce(events, 0) as events,
+    first_occurred_at, last_occurred_at, recorded_at, fields
+from types left join counts using (event_type) order by number
+"""
+_NO_TYPES = "select 0, '', '', 0, 0, '', '', null::timestamptz where false"
+
+# A moment in SQL: a position, a basis token, or anything that reads as a timestamp in the log's zone.
+_POSITION = """
+case
+    when typeof({m}) in ('TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'HUGEINT', 'UTINYINT', 'USMALLINT', 'UINTEGER', 'UBIGINT')
+        then {m}::varchar::bigint
+    when starts_with({m}::varchar, 'basis:') then regexp_extract({m}::varchar, ':p(\\d+):', 1)::bigint
+    else 9223372036854775807
+end
+"""
+_INSTANT = """
+case
+    when {m} is null or typeof({m}) in ('TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'HUGEINT', 'UTINYINT', 'USMALLINT', 'UINTEGER', 'UBIGINT')
+        or starts_with({m}::varchar, 'basis:') and ends_with({m}::varchar, ':open') then 'infinity'::timestamptz
+    when starts_with({m}::varchar, 'basis:')
+        then make_timestamptz(regexp_extract({m}::varchar, ':(-?\\d+)$', 1)::bigint)
+    else {m}::varchar::timestamptz
+end
+"""
+_EVENTS_AT = """
+create or replace temp macro events_at(t, known_at := null) as table
+select * from ({events})
+where occurred_at <= {instant} and position <= {position}
+    and recorded_at <= {known_instant} and position <= {known_position}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What of the log is seen: events that occurred by ``at`` (microseconds) among the first ``position``; all if None."""
+
+    at: int | None = None
+    position: int | None = None
+
+    def where(self, *conditions: str) -> str:
+        """Return the WHERE clause of the scope and further conditions."""
+        parts = list(conditions)
+        if self.position is not None:
+            parts.append(f"position <= {self.position}")
+        if self.at is not None:
+            parts.append(f"occurred_at <= make_timestamptz({self.at})")
+        return f"where {' and '.join(parts)}" if parts else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The files of the lake, by group of types, each list headed by a file that has every column and no rows."""
+
+    files: dict[int, list[str]]
+    shapes: dict[int, str]
+
+    def scan(self, group: int | None = None) -> str:
+        """Return the SQL of the lake as a relation, or of one group of types."""
+        groups = self.shapes if group is None else [group]
+        paths = [self.shapes[number] for number in groups]
+        paths += [path for number in groups for path in self.files.get(number, ())]
+        return f"read_parquet({queries.literal(paths)}, union_by_name = true, hive_partitioning = false)"
+
+
+def events(sources: Sources, event_types: Iterable[EventType], scope: Scope) -> str:
+    """Return the SELECT of the log's events, with one STRUCT column for each of ``event_types`` that has fields."""
+    shown = [event_type for event_type in event_types if columns.latest(event_type) is not None]
+    names = [queries.identifier(event_type.name) for event_type in shown]
+    return queries.fill(
+        _EVENTS,
+        lake_columns=[_ENVELOPE, *(f"{columns.from_lake(t)} as {name}" for t, name in zip(shown, names, strict=True))],
+        tail_columns=[_ENVELOPE, *(f"{columns.from_tail(t)} as {name}" for t, name in zip(shown, names, strict=True))],
+        lake=sources.scan(),
+        tail=TAIL,
+        lake_where=scope.where(),
+        tail_where=scope.where(),
+    )
+
+
+def type_view(sources: Sources, event_type: EventType, scope: Scope) -> str:
+    """Return the SELECT of one type's events, its payload flattened to columns with the types of its latest definition."""
+    own = f"event_type = {queries.literal(event_type.name)}"
+    struct = columns.latest(event_type)
+    typed = [] if struct is None else [f"{{}} as {queries.identifier(event_type.name)}"]
+    rows = queries.fill(
+        _EVENTS,
+        lake_columns=[_ENVELOPE, *(text.format(columns.from_lake(event_type)) for text in typed)],
+        tail_columns=[_ENVELOPE, *(text.format(columns.from_tail(event_type)) for text in typed)],
+        lake=sources.scan(event_type.group),
+        tail=TAIL,
+        lake_where=scope.where(own),
+        tail_where=scope.where(own),
+    )
+    return queries.fill(_TYPE, columns=[*_NAMES, *_fields(event_type)], rows=rows)
+
+
+def _fields(event_type: EventType) -> list[str]:
+    """Return the SQL of a type's fields as columns of their own, named apart from the envelope's."""
+    taken = {name.lower() for name in (*_NAMES, *event_type.latest.fields)} - {n.lower() for n in event_type.latest.fields}
+    stored = event_type.latest.stored
+    texts = []
+    for name, field in event_type.latest.fields.items():
+        column = name
+        while column.lower() in taken:
+            column = f"payload_{column}"
+        taken.add(column.lower())
+        value = "null"
+        if name in stored:
+            value = f"{queries.identifier(event_type.name)}.{queries.identifier(name)}"
+            value = value if stored[name] == field.type else f"{value}::{_public(field.type)}"
+        texts.append(f"{value} as {queries.identifier(column)}")
+    return texts
+
+
+def _public(kind: types.FieldType) -> str:
+    """Return the DuckDB type as which a field is shown; a part of which nothing is known yet is JSON."""
+    return str(kind) if "NULL" not in str(kind) else "JSON"
+
+
+def streams(sources: Sources, scope: Scope) -> str:
+    """Return the SELECT of one row a stream."""
+    return queries.fill(_STREAMS, events=events(sources, (), scope))
+
+
+def event_types(sources: Sources, registry: Registry, scope: Scope) -> str:
+    """Return the SELECT of one row an event type, in the order in which the types came."""
+    listed = [
+        queries.fill(
+            "select {number}, {name}, {view}, {version}, {versions}, {origin}, {fields}, make_timestamptz({recorded_at})",
+            number=str(number),
+            name=queries.literal(t.name),
+            view=queries.literal(t.view),
+            version=str(t.latest.version),
+            versions=str(len(t.definitions)),
+            origin=queries.literal(t.latest.origin),
+            fields=queries.literal(", ".join(f"{name} {field}" for name, field in t.latest.fields.items())),
+            recorded_at=str(t.latest.recorded_at),
+        )
+        for number, t in enumerate(registry)
+    ]
+    return queries.fill(_TYPES, types=" union all ".join(listed) or _NO_TYPES, events=events(sources, (), scope))
+
+
+def events_at(sources: Sources, registry: Registry, scope: Scope) -> str:
+    """Return the statement that makes the table macro ``events_at``."""
+    return queries.fill(
+        _EVENTS_AT,
+        events=events(sources, registry, scope),
+        instant=queries.fill(_INSTANT, m="t"),
+        position=queries.fill(_POSITION, m="t"),
+        known_instant=queries.fill(_INSTANT, m="known_at"),
+        known_position=queries.fill(_POSITION, m="known_at"),
+    )
+
+
+def shape(registry: Registry, group: int) -> str:
+    """Return the SELECT without rows that has every column which files of a group of types can have."""
+    envelope = [f"null::{_ENVELOPE_TYPES.get(name, 'varchar')} as {name}" for name in COLUMNS]
+    typed = [
+        f"null::{kind} as {queries.identifier(column)}"
+        for event_type in registry
+        if event_type.group == group
+        for column, kind in columns.physical(event_type).items()
+    ]
+    return f"select {', '.join([*envelope, *typed])} where false"

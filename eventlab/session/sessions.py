@@ -1,0 +1,229 @@
+"""The session: one in-memory DuckDB over a store, brought up to date before each query at a cost of what is new.
+
+Each query runs on a connection of its own inside a transaction that never ends: DuckDB's own snapshot pins its relation to
+what the tail was. The relations that it names are temporary views of that connection, so nothing is kept for later and
+nothing has to be dropped: when the relation goes, all goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import threading
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eventlab import moments, queries
+from eventlab.errors import InvalidArgument, QueryError, StoreCorrupt
+from eventlab.schemas.registry import GROUP_SIZE
+from eventlab.session import relations
+from eventlab.session.relations import Scope, Sources
+from eventlab.store.seals import envelopes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from eventlab.moments import Moment
+    from eventlab.schemas import Registry
+    from eventlab.store.lakes import Snapshot
+    from eventlab.store.stores import Store
+
+_LISTING = {"tables", "information_schema", "duckdb_views", "duckdb_tables", "show"}
+_SLICE = 50_000
+
+
+class Session:
+    """DuckDB over a store. Threads may share it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._lock = threading.RLock()
+        self._folder = Path(tempfile.mkdtemp(prefix="eventlab-"))
+        self._clean_up = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._connection = queries.connect(store.layout.timezone)
+        self._connection.execute(f"create table {relations.TAIL} as {relations.shape(store.registry(0), -1)}")
+        self._snapshot = store.lake.snapshot()
+        self._loaded = self._snapshot.sealed  # through which position the tail is here
+        self._kept = self._snapshot.sealed  # after which position the tail is here
+        self._shapes: dict[tuple[int, int], str] = {}
+        self._sources: tuple[tuple[int, int], Sources] | None = None
+
+    def close(self) -> None:
+        """Close the connection; relations that were handed out still run."""
+        with self._lock:
+            self._connection.close()
+        self._clean_up()
+
+    @property
+    def position(self) -> int:
+        """The last position of the log as of now."""
+        with self._lock:
+            self.refresh()
+            return max(self._loaded, self._snapshot.sealed)
+
+    @property
+    def pinned(self) -> bool:
+        """Whether relations are alive that may read files which a compaction has replaced."""
+        return queries.connections(self._connection) > 1
+
+    def refresh(self) -> None:
+        """Take in what is new: the journal's rows first and the lake after, so that a seal in between hides nothing."""
+        store = self.store
+        with self._lock:
+            head = store.journal.state().head
+            while self._loaded < head:
+                through = min(self._loaded + _SLICE, head)
+                rows = store.journal.tail(self._loaded, through)
+                if rows:
+                    self._take(rows)
+                self._loaded = through
+            self._snapshot = store.lake.snapshot()
+            self._loaded = max(self._loaded, self._snapshot.sealed)
+            if self._kept < self._snapshot.sealed:
+                self._connection.execute(f"delete from {relations.TAIL} where position <= {self._snapshot.sealed}")
+                self._kept = self._snapshot.sealed
+
+    def _take(self, rows: Sequence[tuple[object, ...]]) -> None:
+        """Put rows of the journal into the table of the tail."""
+        self._connection.register("eventlab_new", envelopes(rows))
+        self._connection.execute(f"insert into {relations.TAIL} by name select * from eventlab_new")
+        self._connection.unregister("eventlab_new")
+
+    def sql(
+        self,
+        query: str,
+        params: object = None,
+        *,
+        scope: Scope | None = None,
+        registry: Registry | None = None,
+    ) -> queries.Relation:
+        """Return the relation of a query over the log as it is now, or as ``scope`` and ``registry`` have it.
+
+        Raises
+        ------
+        QueryError
+            If it is not one statement that reads, or names what does not exist.
+        """
+        with self._lock:
+            known, cursor = self._cursor(query, scope or Scope(), registry)
+        return queries.select(cursor, query, params, relations=known)
+
+    def rows(self, query: str, params: Mapping[str, object] | None = None, *, scope: Scope | None = None) -> list[tuple[object, ...]]:
+        """Return the rows of a query."""
+        with self._lock:
+            _, cursor = self._cursor(query, scope or Scope(), None)
+        with contextlib.closing(cursor):
+            return queries.rows(cursor, query, params)
+
+    def moment(self, at: Moment | None, known_at: Moment | None) -> tuple[Scope, Registry]:
+        """Return what a moment on both clocks is: the scope of what is seen, and the registry of that time.
+
+        Raises
+        ------
+        InvalidArgument
+            If a moment is none, lies beyond the head, or is a token of another store.
+        """
+        head, store = self.position, self.store
+        registry = store.registry(store.journal.state().registry)
+        instant, position, version = self._read_moment(at, head)
+        known, cut, _ = self._read_moment(known_at, head)
+        position = min(position, cut, head if known is None else self._recorded_by(known))
+        return Scope(at=instant, position=position), registry if version is None else registry.at(version)
+
+    def _read_moment(self, moment: Moment | None, head: int) -> tuple[int | None, int, int | None]:
+        """Return a moment as an instant (None: open), a position, and a registry version (None: the newest)."""
+        if moment is None:
+            return None, head, None
+        if isinstance(moment, int) and not isinstance(moment, bool):
+            if not 0 <= moment <= head:
+                raise InvalidArgument(f"no position {moment}", hint=f"The log has the positions 1 to {head}; 0 is before it.")
+            return None, moment, None
+        basis = moments.basis(moment) if isinstance(moment, str) else None
+        if basis is None:
+            return moments.instant(moment, self.store.zone), head, None
+        if basis.store != self.store.layout.store_id:
+            raise InvalidArgument(
+                f"the basis {moment!r} is of another store", hint=f"This store has the id {self.store.layout.store_id}."
+            )
+        if basis.position > head:
+            raise InvalidArgument(f"the basis {moment!r} is beyond the head of the log, {head}")
+        return basis.at, basis.position, basis.registry
+
+    def _recorded_by(self, instant: int) -> int:
+        """Return the last position that was recorded by an instant; system time never goes back with position."""
+        text = "select coalesce(max(position), 0) from events where recorded_at <= make_timestamptz($instant)"
+        return int(self.rows(text, {"instant": instant})[0][0])  # type: ignore[call-overload, no-any-return]
+
+    def _cursor(self, query: str, scope: Scope, registry: Registry | None) -> tuple[list[str], queries.Connection]:
+        """Return the names of all relations, and a pinned connection on which those that a query names exist."""
+        if not isinstance(query, str):
+            raise QueryError(f"a query is text, not {type(query).__name__}", hint="Write a SELECT or FROM.")
+        self.refresh()
+        registry = registry or self.store.registry(self.store.journal.state().registry)
+        words = queries.words(query)
+        known = [*relations.NAMES, *registry.views]
+        named = set(known) if words & _LISTING else words & set(known)
+        sources = self._scan(registry)
+        cursor = self._connection.cursor()
+        cursor.execute("begin")
+        with _files(self.store):
+            for name in named:
+                cursor.execute(_statement(name, sources, registry, scope))
+        return known, cursor
+
+    def _scan(self, registry: Registry) -> Sources:
+        """Return the files of the lake, each group headed by the shape that the registry gives it."""
+        key = (self._snapshot.version, registry.version)
+        if self._sources is None or self._sources[0] != key:
+            self._sources = (key, self._gather(self._snapshot, registry))
+        return self._sources[1]
+
+    def _gather(self, snapshot: Snapshot, registry: Registry) -> Sources:
+        files: dict[int, list[str]] = {}
+        for file, path in zip(snapshot.files, self.store.lake.files(snapshot), strict=True):
+            files.setdefault(file.group, []).append(path)
+        groups = range(max(max(files, default=0) + 1, -(-len(registry.names) // GROUP_SIZE)))
+        return Sources(files, {group: self._shape(registry, group) for group in groups})
+
+    def _shape(self, registry: Registry, group: int) -> str:
+        """Return the path of a file without rows that has every column of a group."""
+        key = (registry.version, group)
+        if key not in self._shapes:
+            path = self._folder / f"shape-{registry.version}-{group}.parquet"
+            queries.copy(self._connection, relations.shape(registry, group), path)
+            self._shapes[key] = str(path)
+        return self._shapes[key]
+
+
+def _statement(name: str, sources: Sources, registry: Registry, scope: Scope) -> str:
+    """Return the statement that makes a relation."""
+    match name:
+        case "events":
+            text = relations.events(sources, registry, scope)
+        case "streams":
+            text = relations.streams(sources, scope)
+        case "event_types":
+            text = relations.event_types(sources, registry, scope)
+        case "events_at":
+            return relations.events_at(sources, registry, scope)
+        case _:
+            event_type = registry.get(registry.views[name])
+            text = relations.type_view(sources, event_type, scope)  # type: ignore[arg-type] - a view has a type
+    return f"create temp view {queries.identifier(name)} as {text}"
+
+
+@contextlib.contextmanager
+def _files(store: Store) -> Iterator[None]:
+    """Say which file of the lake is missing or damaged."""
+    try:
+        yield
+    except queries.FileError as error:
+        message = str(error).splitlines()[0]
+        raise StoreCorrupt(
+            f"a file of the lake cannot be read: {message}",
+            hint=f"Restore it into {store.layout.lake} from a backup.",
+        ) from None
+
+

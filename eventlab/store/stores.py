@@ -1,0 +1,197 @@
+"""A store: its settings, its journal, its lake and its registry, opened together and kept consistent."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+from eventlab import moments, queries
+from eventlab.errors import InvalidArgument, StoreCorrupt, StoreReadOnly
+from eventlab.events import COLUMNS
+from eventlab.schemas import Definition, Registry
+from eventlab.store import journals, layouts
+from eventlab.store.journals import Journal, State
+from eventlab.store.lakes import Lake, Snapshot, writing
+from eventlab.store.presences import Presence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from eventlab.store.layouts import Layout
+
+_HEADS_BEYOND = """
+select stream_id, max(version) from {lake} where position > $head group by stream_id
+"""
+_LAST = "select max(epoch_us(recorded_at)) from {lake} where position > $head"
+UPSERT = "insert into heads values (?, ?) on conflict (stream_id) do update set version = excluded.version"
+
+
+class Store:
+    """What all parts of the log share. Threads may share it; processes open their own."""
+
+    def __init__(self, layout: Layout, *, read_only: bool, clock: Callable[[], int]) -> None:
+        self.layout = layout
+        self.read_only = read_only
+        self.clock = clock
+        self.zone = moments.zone(layout.timezone)
+        self.journal = Journal(layout.journal, read_only=read_only)
+        self.lake = Lake(layout.lake, partition=layout.partition)
+        self._registry = Registry()
+        self._lock = threading.RLock()
+        self._lookup: queries.Connection | None = None
+        self._filed = 0
+        self.presence = Presence(layout.path)
+        self._check()
+
+    def close(self) -> None:
+        """Close what is open."""
+        self.presence.leave()
+        self.journal.close()
+        with self._lock:
+            if self._lookup is not None:
+                self._lookup.close()
+                self._lookup = None
+
+    def check_writable(self) -> None:
+        """Raise StoreReadOnly if the store is open for reading."""
+        if self.read_only:
+            raise StoreReadOnly(f"{self.layout.path} is open for reading", hint="Open it without read_only=True.")
+
+    def registry(self, version: int | None = None) -> Registry:
+        """Return the registry, at least as new as ``version`` (the newest if left out)."""
+        with self._lock:
+            if version is None or self._registry.version < version:
+                documents = self.journal.definitions(self._registry.version)
+                if documents:
+                    self._registry = self._registry.adding(*map(_definition, documents))
+            return self._registry
+
+    def file_definitions(self) -> None:
+        """Write the file of each definition that has none: before the lake holds events that need it."""
+        registry = self.registry()
+        with writing(self.layout.path):
+            for definition in registry.definitions[self._filed :]:
+                file = self.layout.definition(definition.event_type, definition.version)
+                layouts.write_once(file, _text(definition).encode())
+        self._filed = registry.version
+
+    def record_definitions(self, definitions: Sequence[Definition]) -> None:
+        """Put further definitions into the journal, inside its ``write``."""
+        for definition in definitions:
+            self.journal.execute(
+                "insert into definitions values (?, ?)", (definition.registry_version, _text(definition))
+            )
+        if definitions:
+            self.journal.execute("update log set registry = ?", (definitions[-1].registry_version,))
+
+    def sealed(self, event_ids: Sequence[str], snapshot: Snapshot) -> list[tuple[Any, ...]]:
+        """Return the envelopes (instants in microseconds) of the sealed events with one of those ids."""
+        if not snapshot.files:
+            return []
+        columns = [f"epoch_us({name}) as {name}" if name.endswith("_at") else name for name in COLUMNS]
+        if len(event_ids) <= _FEW:  # a list of literals is what DuckDB takes to a file's Bloom filter
+            where = f"event_id in ({', '.join(map(queries.literal, event_ids))})"
+            text = queries.fill(f"select {{columns}} from {{lake}} where {where}", columns=columns, lake=self.scan(snapshot))
+            return self.look_up(text)
+        text = queries.fill(
+            "select {columns} from {lake} semi join (select unnest($ids) as event_id) using (event_id)",
+            columns=columns,
+            lake=self.scan(snapshot),
+        )
+        return self.look_up(text, {"ids": list(event_ids)})
+
+    def scan(self, snapshot: Snapshot) -> str:
+        """Return the SQL of the snapshot's files as a relation."""
+        paths = queries.literal(self.lake.files(snapshot))
+        return f"read_parquet({paths}, union_by_name = true, hive_partitioning = false)"
+
+    def repair(self, state: State, snapshot: Snapshot) -> State:
+        """Bring the journal up to the lake, inside the journal's ``write``, and return its state then.
+
+        A bulk load commits to the lake first; if its process died before it told the journal, this tells it.
+        """
+        if snapshot.sealed > state.head:
+            lake, head = self.scan(snapshot), {"head": state.head}
+            heads = self.look_up(queries.fill(_HEADS_BEYOND, lake=lake), head)
+            ((last,),) = self.look_up(queries.fill(_LAST, lake=lake), head)
+            self.journal.execute_many(UPSERT, heads)
+            self.journal.execute("delete from tail where position <= ?", (snapshot.sealed,))
+            self.journal.execute(
+                "update log set head = ?1, sealed = ?1, recorded_at = max(recorded_at, ?2)", (snapshot.sealed, last or 0)
+            )
+        if state.pending is not None:
+            self.journal.execute("update log set pending = null")
+        return self.journal.state()
+
+    def look_up(self, text: str, params: dict[str, object] | None = None) -> list[tuple[Any, ...]]:
+        """Return the rows of a query on the store's own connection."""
+        with self._lock:
+            if self._lookup is None:
+                self._lookup = queries.connect(self.layout.timezone)
+            return queries.rows(self._lookup, text, params)
+
+    def _check(self) -> None:
+        """Repair what a killed process left, and refuse a lake that lacks what the journal knows to be in it."""
+        state, snapshot = self.journal.state(), self.lake.snapshot()
+        if snapshot.sealed < state.sealed:
+            raise StoreCorrupt(
+                f"the lake holds the log through {snapshot.sealed}, the journal says through {state.sealed}",
+                hint="Restore the folder events/ from a backup.",
+            )
+        if snapshot.sealed > state.head and not self.read_only:
+            with self.journal.write():
+                self.repair(self.journal.state(), self.lake.snapshot())
+
+
+_FEW = 1000  # ids that are looked up one by one
+
+
+def open_store(  # noqa: PLR0913 - the settings of a store
+    path: Path,
+    *,
+    create: bool,
+    partition: str | None,
+    timezone: str | None,
+    strict: bool | None,
+    read_only: bool,
+    clock: Callable[[], int] = moments.now,
+) -> Store:
+    """Return the store at ``path``; make one if ``create`` and there is none.
+
+    Raises
+    ------
+    StoreNotFound, StoreTooNew, StoreCorrupt, StoreReadOnly
+        If it cannot be opened.
+    InvalidArgument
+        If a setting differs from the one with which the store was made.
+    """
+    if create and not read_only and not (path / "store.toml").exists():
+        made = layouts.draft(path, partition=partition or "month", timezone=timezone or "UTC", strict=bool(strict))
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+        journals.create(made.journal)
+        Lake.create(made.lake, partition=made.partition)
+        with writing(path):
+            layout = layouts.write(made)
+    else:
+        layout = layouts.read(path)
+    for name, given in (("partition", partition), ("timezone", timezone), ("strict", strict)):
+        kept = getattr(layout, name)
+        if given is not None and given != kept:
+            raise InvalidArgument(
+                f"the store at {path} has {name} {kept!r}, not {given!r}",
+                hint=f"Leave {name} out: it is settled when a store is made.",
+            )
+    return Store(layout, read_only=read_only, clock=clock)
+
+
+def _definition(document: str) -> Definition:
+    """Return the definition of a stored document."""
+    return Definition.from_document(json.loads(document))
+
+
+def _text(definition: Definition) -> str:
+    """Return the document of a definition as text."""
+    return json.dumps(definition.document(), ensure_ascii=False, indent=2) + "\n"
