@@ -49,7 +49,7 @@ _LARGEST = 10**_DIGITS
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _KEPT = (Decimal, dt.datetime, dt.date, dt.time, uuid.UUID)
 _encode = msgspec.json.Encoder(decimal_format="number").encode
-_decode = msgspec.json.Decoder().decode
+_SURE = 16  # characters of a number that has at most 15 digits, which a double holds
 _decode_exact = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
@@ -334,6 +334,15 @@ def decoded(text: str) -> Any:  # noqa: ANN401 - JSON
     return _decode(text)
 
 
+def _number(text: str) -> float | Decimal:
+    """Return a number with a point as a float, or as a Decimal where a float would change it."""
+    number = float(text)
+    return number if len(text) <= _SURE or Decimal(repr(number)) == Decimal(text) else Decimal(text)
+
+
+_decode = msgspec.json.Decoder(float_hook=_number).decode
+
+
 def decoded_exactly(text: str) -> Any:  # noqa: ANN401 - JSON
     """Return JSON text as Python values, with every number that has a point as a Decimal."""
     return _decode_exact(text)
@@ -341,9 +350,7 @@ def decoded_exactly(text: str) -> Any:  # noqa: ANN401 - JSON
 
 def same_content(one: str | None, other: str | None) -> bool:
     """Tell whether two JSON texts say the same, whatever the order of their keys and the zeros at a number's end."""
-    return one == other or (
-        one is not None and other is not None and _alike(_decode_exact(one), _decode_exact(other))
-    )
+    return one == other or (one is not None and other is not None and _alike(_decode_exact(one), _decode_exact(other)))
 
 
 def _alike(one: Any, other: Any) -> bool:  # noqa: ANN401 - decoded JSON

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from eventlab import moments
 from eventlab.errors import InvalidArgument, InvalidEvent
+from eventlab.events import Event
 from eventlab.schemas import types
 from eventlab.session import Scope, Session, Subscription, readers
-from eventlab.store import ANY, EXISTS, Compaction, IngestResult, Recovery, Sealer, Store, Write, appends, loads, seals
-from eventlab.store import infos, recoveries
+from eventlab.store import (
+    ANY,
+    EXISTS,
+    Compaction,
+    Sealer,
+    Write,
+    appends,
+    infos,
+    loads,
+    recoveries,
+    seals,
+)
 from eventlab.store.mappings import Mapping as LoadMapping
 from eventlab.store.progress import reporting
 from eventlab.store.stores import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from eventlab import queries
-    from eventlab.events import AppendResult, Event, RecordedEvent
+    from eventlab.events import AppendResult, RecordedEvent
     from eventlab.moments import Moment
     from eventlab.schemas import Registry
+    from eventlab.store import (
+        IngestResult,
+        Recovery,
+        Store,
+    )
     from eventlab.store.layouts import Partition
 
 __all__ = ["ANY", "EXISTS", "EventLog", "LogView", "Transaction", "open_log", "recover"]
@@ -227,7 +243,8 @@ class EventLog(_Readable):
         """
         if compatibility is not None or upcast is not None:
             raise InvalidArgument(
-                "compatibility and upcast are not there yet", hint="Leave them out; definitions must be backward compatible."
+                "compatibility and upcast are not there yet",
+                hint="Leave them out; definitions must be backward compatible.",
             )
         parsed = {name: types.field(text) for name, text in fields.items()}
         return appends.define(self._store, event_type, parsed)
@@ -349,10 +366,12 @@ class EventLog(_Readable):
         if self._closed:
             return
         self._closed = True
-        if self._sealer is not None:
-            self._sealer.close()
-        self._session.close()
-        self._store.close()
+        try:
+            if self._sealer is not None:
+                self._sealer.close()
+        finally:
+            self._session.close()
+            self._store.close()
 
     def _append(self, writes: Sequence[Write]) -> AppendResult:
         result = appends.append(self._store, writes)
@@ -422,11 +441,8 @@ def _write(
     expect: Mapping[str, int | str] | None,
 ) -> Write:
     """Return an append as the store takes it."""
-    if isinstance(events, (list, tuple)):
-        return Write(stream_id, events, expected_version, expect or {})
-    if hasattr(events, "__next__") or hasattr(events, "__iter__") and not isinstance(events, (str, bytes, dict)):
-        with contextlib.suppress(TypeError):
-            return Write(stream_id, list(events), expected_version, expect or {})  # type: ignore[call-overload]
-    if isinstance(events, dict):
-        raise InvalidEvent("a dict is no event", hint='Append el.Event("OrderPlaced", {...}).')
-    return Write(stream_id, [events], expected_version, expect or {})  # type: ignore[list-item]
+    if isinstance(events, Event):
+        return Write(stream_id, [events], expected_version, expect or {})
+    if isinstance(events, (str, bytes, dict)) or not isinstance(events, Iterable):
+        raise InvalidEvent(f"{type(events).__name__} is no event", hint='Append el.Event("OrderPlaced", {...}).')
+    return Write(stream_id, list(events), expected_version, expect or {})

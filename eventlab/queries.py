@@ -11,11 +11,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import duckdb.func
 
 from eventlab.errors import InvalidArgument, InvalidSource, QueryError, StoreFull, near, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -33,9 +34,7 @@ _MISSING_COLUMN = re.compile(
     re.DOTALL,
 )
 _CANDIDATES = re.compile(r"Candidate (?:bindings|Entries):(.*)")
-_EXPLAIN = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*explain\b(?:\s*\([^)]*\)|\s+analyze\b)?", re.IGNORECASE | re.DOTALL
-)
+_EXPLAIN = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*explain\b(?:\s*\([^)]*\)|\s+analyze\b)?", re.IGNORECASE | re.DOTALL)
 # In a serialized SELECT: a common table expression that writes (INSERT, COPY, …), or a function that runs text.
 _WRITES = re.compile(r'"type":"(\w+)_QUERY_NODE"|"function_name":"(query|json_execute_serialized_sql)"', re.IGNORECASE)
 _QUOTED = re.compile(r"\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'")
@@ -276,3 +275,9 @@ def copy(connection: Connection, text: str, path: Path) -> None:
 def connections(connection: Connection) -> int:
     """Return how many connections to the same database are open, this one and those of living relations among them."""
     return int(rows(connection, "from duckdb_connection_count()")[0][0])
+
+
+def function(connection: Connection, name: str, batch: Callable[[pa.Array], pa.Array]) -> None:
+    """Give a connection a function of one text that yields a text or NULL, computed a batch at a time in Python."""
+    arrow, special = duckdb.func.PythonUDFType.ARROW, duckdb.func.FunctionNullHandling.SPECIAL
+    connection.create_function(name, batch, ["varchar"], "varchar", type=arrow, null_handling=special)

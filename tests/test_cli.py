@@ -226,7 +226,7 @@ class TestAppend:
 
     def test_every_key(self, shell: Shell, store: Path) -> None:
         """Each key of a line arrives in the envelope."""
-        given = {
+        given: dict[str, Any] = {
             "event_id": "11111111-1111-7111-8111-111111111111",
             "occurred_at": "2026-03-01T12:00:00+01:00",
             "actor": "me",
@@ -323,7 +323,7 @@ class TestAppend:
         """More lines than one commit holds arrive whole and in order, whatever the sizes of the reads."""
         count = 2 * intakes.BATCH + 17
         lines = "\n".join(event(f"s-{number % 7}", "Counted", {"n": number}) for number in range(count))
-        assert shell("append", store, stdin=lines).out == f"Appended {count:,} events, positions 4 to {count + 3}.\n"
+        assert shell("append", store, stdin=lines).out == f"Appended {count:,} events, positions 4 to {count + 3:,}.\n"
         query = "select count(*) from counted where n + 4 = position"
         assert shell("sql", store, query, "--csv").out.split()[1] == str(count)
 
@@ -494,14 +494,14 @@ class TestSql:
     def test_odd_values(self, shell: Shell, store: Path) -> None:
         """What JSON has no type for has a text; what Python has no value for does too."""
         query = """
-        select 170141183460469231731687303715884105727::hugeint as h, interval '1 month 90 seconds' as i, 'ab'::blob as b,
+        select 12345678901234567890123456789012345678::hugeint as h, interval '1 month 90 seconds' as i, 'ab'::blob as b,
             'infinity'::timestamptz as t, '12000-01-01'::timestamp as y, 'nan'::double as n, map {1: 'x'} as m,
             [1.10::decimal(9,2)] as l, {'a': 1.10::decimal(9,2)} as s, timestamp_ns '2026-01-01 00:00:00.123456789' as ns,
             '-infinity'::date as d
         """
         (row,) = shell("sql", store, query, "--json").json
-        assert row["h"] == 170141183460469231731687303715884105727 if False else True
-        assert {name: row[name] for name in "ibtnmlsd"} == {
+        assert {name: row[name] for name in "hibtnmlsd"} == {
+            "h": 12345678901234567890123456789012345678,
             "i": "P1MT90S",
             "b": "YWI=",
             "t": "infinity",
@@ -577,7 +577,7 @@ class TestTail:
         """The last n in their order, as a table, JSON lines, CSV or Parquet."""
         lines = shell("tail", store, "-n", 2, "--json").out.splitlines()
         assert [json.loads(line)["position"] for line in lines] == [2, 3]
-        assert [line.split(",")[0] for line in shell("tail", store, "-n2", "--csv").out.splitlines()][0] == "position"
+        assert shell("tail", store, "-n2", "--csv").out.startswith("position,")
         assert TYPE in shell("tail", store).out
         assert shell("tail", store, "-n", 0, "--json").out == ""
 
@@ -613,7 +613,7 @@ class TestIngest:
             "--stream-id",
             "'pay-' || id",
             "--occurred-at",
-            "at",
+            '"at"',
             "--payload",
             "id, amount",
         ]
@@ -633,17 +633,17 @@ class TestIngest:
     def test_quarantine(self, shell: Shell, store: Path, tmp_path: Path) -> None:
         """A bad row stops a load, or is kept apart if asked."""
         file = tmp_path / "rows.jsonl"
-        file.write_text('{"id": "a-1", "x": 1}\n{"id": null, "x": 2}\n')
-        options = ["--event-type", "'Made'", "--stream-id", "id"]
+        file.write_text('{"id": "a-1", "t": "2026-01-01"}\n{"id": null, "t": "2026-01-01"}\n')
+        options = ["--event-type", "'Made'", "--stream-id", "id", "--occurred-at", "t"]
         fault(shell("ingest", store, file, *options))
         assert shell("info", store, "--json").json["position"] == 3
         ran = shell("ingest", store, file, *options, "--on-invalid", "quarantine")
-        assert ran.out == "Loaded 1 event, positions 4 to 4; 1 in quarantine.\n"
+        assert ran.out == "Loaded 1 event, position 4; 1 in quarantine.\n"
 
     def test_errors(self, shell: Shell, store: Path, tmp_path: Path) -> None:
         """A source or an expression that is not there is named."""
         options = ["--event-type", "'Made'", "--stream-id", "id"]
-        assert "nothing.csv" in fault(shell("ingest", store, tmp_path / "nothing.csv", *options))[0]
+        assert "nothing.csv" in fault(shell("ingest", store, "nothing.csv", *options))[0]
         file = tmp_path / "rows.csv"
         file.write_text("name\nx\n")
         assert "id" in fault(shell("ingest", store, file, *options))[0]
@@ -695,10 +695,11 @@ class TestProgram:
     """The shell as a program of its own."""
 
     def test_help_is_fast(self) -> None:
-        """--help loads none of the heavy libraries."""
+        """--help loads nothing of eventlab's that its package does not, and no DuckDB, Arrow or chart of its own."""
         code = (
-            "import sys; from eventlab.cli import main; main(['--help']); "
-            "print([name for name in ('duckdb', 'polars', 'pyarrow', 'altair', 'deltalake', 'pandas') if name in sys.modules])"
+            "import sys, eventlab; before = set(sys.modules); from eventlab.cli import main; main(['--help']); "
+            "after = {name.split('.')[0] for name in set(sys.modules) - before}; "
+            "print(sorted(after & {'duckdb', 'polars', 'pyarrow', 'altair', 'deltalake', 'pandas', 'msgspec'}))"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout.splitlines()[-1] == "[]"
@@ -732,9 +733,13 @@ class TestProgram:
 
     def test_an_ascii_terminal(self, store: Path) -> None:
         """Where the terminal has no such letters they are escaped."""
+        assert (
+            subprocess.run(command("append", store), input=event("s-1", "Größe").encode(), check=False).returncode == 0
+        )
         env = {**os.environ, "PYTHONIOENCODING": "ascii"}
         done = subprocess.run(command("tail", store), env=env, capture_output=True, check=False)
         assert (done.returncode, done.stderr) == (0, b"")
+        assert b"Gr\\xf6\\xdfe" in done.stdout
 
     def test_append_does_not_wait(self, store: Path) -> None:
         """A line on an open pipe is in the log before the next one comes."""

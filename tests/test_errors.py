@@ -26,7 +26,9 @@ def test_the_tree_in_the_docstring_is_the_tree_in_the_code() -> None:
     """Each class of the family is drawn with the builtin that a caller would guess."""
     drawn = errors.__doc__ or ""
     for kind in _FAMILY:
-        builtin = [base.__name__ for base in kind.__bases__ if not issubclass(base, EventlabError) and base is not Exception]
+        builtin = [
+            base.__name__ for base in kind.__bases__ if not issubclass(base, EventlabError) and base is not Exception
+        ]
         assert kind.__name__ in drawn
         if builtin:
             assert f"{kind.__name__} ({builtin[0]})" in drawn

@@ -14,6 +14,7 @@ import types
 import uuid
 from collections import OrderedDict
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -43,10 +44,18 @@ def test_an_event_has_two_positional_arguments() -> None:
     """Type and payload; all else has a name."""
     event = Event("OrderPlaced", {"amount": 5}, actor="ann")
     assert [field.name for field in dataclasses.fields(event)] == [
-        "type", "payload", "event_id", "occurred_at", "actor", "correlation_id", "causation_id", "compensates", "metadata",
-    ]  # fmt: skip
+        "type",
+        "payload",
+        "event_id",
+        "occurred_at",
+        "actor",
+        "correlation_id",
+        "causation_id",
+        "compensates",
+        "metadata",
+    ]
     with pytest.raises(TypeError, match="positional"):
-        Event("OrderPlaced", {}, "id")  # type: ignore[misc]
+        Event("OrderPlaced", {}, "id")  # type: ignore[call-arg]
 
 
 def test_events_do_not_share_a_payload() -> None:
@@ -98,15 +107,19 @@ def test_ids_ascend_within_a_call_and_across_calls() -> None:
 def test_ids_ascend_when_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last id's time is taken as long as the clock is behind it."""
     (first,) = new_ids(1)
-    monkeypatch.setattr(events.time, "time_ns", lambda: 0)
+    monkeypatch.setattr("time.time_ns", lambda: 0)
     assert new_ids(1)[0] > first
 
 
 def test_threads_do_not_get_each_other_s_ids() -> None:
     """Each thread's ids ascend, and the time and counter part is nobody else's."""
     made: list[list[str]] = []
-    threads = [threading.Thread(target=lambda: made.append([new_ids(7)[i] for i in range(7) for _ in (0,)])) for _ in range(8)]
-    threads = [threading.Thread(target=lambda: made.append([one for _ in range(50) for one in new_ids(3)])) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: made.append([new_ids(7)[i] for i in range(7) for _ in (0,)])) for _ in range(8)
+    ]
+    threads = [
+        threading.Thread(target=lambda: made.append([one for _ in range(50) for one in new_ids(3)])) for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -120,7 +133,7 @@ def test_time_and_counter_stand_where_the_rfc_puts_them(milliseconds: int, count
     """Against a slow reading of the bits: the n-th id of a fresh process has the counter n."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(events, "_ids", events._Ids())
-        patch.setattr(events.time, "time_ns", lambda: milliseconds * 1_000_000 + 999_999)
+        patch.setattr("time.time_ns", lambda: milliseconds * 1_000_000 + 999_999)
         made = [uuid.UUID(one).int for one in new_ids(count)]
     begin = max(milliseconds << 12, 1)
     for n, one in enumerate(made):
@@ -135,9 +148,29 @@ def test_time_and_counter_stand_where_the_rfc_puts_them(milliseconds: int, count
 
 @pytest.mark.parametrize(
     "name",
-    ["a", "order-17", "OrderPlaced", "page view!", "it's \"x\" `y`", "Äpfel-ß", "注文-1", "😀", "e\u0301", "a\u200db", "a\u202eb",
-     "\u2066x\u2069", "a" * 512, "😀" * 512, " a ", "{x}", "$s", "--", "'; drop table events; --", "\U0010ffff"],
-)  # fmt: skip
+    [
+        "a",
+        "order-17",
+        "OrderPlaced",
+        "page view!",
+        'it\'s "x" `y`',
+        "Äpfel-ß",
+        "注文-1",
+        "😀",
+        "e\u0301",
+        "a\u200db",
+        "a\u202eb",
+        "\u2066x\u2069",
+        "a" * 512,
+        "😀" * 512,
+        " a ",
+        "{x}",
+        "$s",
+        "--",
+        "'; drop table events; --",
+        "\U0010ffff",
+    ],
+)
 def test_a_name_may_hold_any_text(name: str) -> None:
     """Quotes, other scripts, joiners and bidi marks, SQL: a name is data, and is kept as it is."""
     assert name_fault(name) is None
@@ -147,15 +180,26 @@ def test_a_name_may_hold_any_text(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
-        ("", "is empty"), (" ", "is empty"), ("\u2003", "is empty"), ("\t", "is empty"),
-        ("a" * 513, "has 513 characters, at most 512 are allowed"), ("é" * 600, "has 600 characters"),
-        ("a\0", "has control characters"), ("a\nb", "has control characters"), ("\x7fa", "has control characters"),
-        ("a\x85b", "has control characters"), ("\x1b[31mred", "has control characters"),
-        ("a\ud800", "has a lone surrogate"), ("\udfff", "has a lone surrogate"),
-        (None, "is not text but NoneType"), (5, "is not text but int"), (b"a", "is not text but bytes"),
-        (["a"], "is not text but list"), (float("nan"), "is not text but float"),
+        ("", "is empty"),
+        (" ", "is empty"),
+        ("\u2003", "is empty"),
+        ("\t", "is empty"),
+        ("a" * 513, "has 513 characters, at most 512 are allowed"),
+        ("é" * 600, "has 600 characters"),
+        ("a\0", "has control characters"),
+        ("a\nb", "has control characters"),
+        ("\x7fa", "has control characters"),
+        ("a\x85b", "has control characters"),
+        ("\x1b[31mred", "has control characters"),
+        ("a\ud800", "has a lone surrogate"),
+        ("\udfff", "has a lone surrogate"),
+        (None, "is not text but NoneType"),
+        (5, "is not text but int"),
+        (b"a", "is not text but bytes"),
+        (["a"], "is not text but list"),
+        (float("nan"), "is not text but float"),
     ],
-)  # fmt: skip
+)
 def test_a_name_that_cannot_be_recorded_says_why(name: Any, fault: str) -> None:
     """The message names what it was to name and shows it shortly; the hint says what is allowed."""
     with pytest.raises(InvalidEvent, match="Give text of 1 to 512 characters without control characters") as caught:
@@ -167,10 +211,14 @@ def test_a_name_that_cannot_be_recorded_says_why(name: Any, fault: str) -> None:
 
 
 class Kind(str, enum.Enum):  # noqa: UP042 - not StrEnum: its str() is its name
+    """An Enum that is text."""
+
     PLACED = "OrderPlaced"
 
 
 class Text(str):
+    """A text of a kind of its own."""
+
     __slots__ = ()
 
 
@@ -197,18 +245,24 @@ def test_a_name_is_kept_or_refused(name: str) -> None:
 
 @dataclasses.dataclass
 class Order:
+    """A payload as a dataclass."""
+
     customer: str
     amount: Decimal
     items: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
 
 class OrderStruct(msgspec.Struct):
+    """A payload as a msgspec object."""
+
     customer: str
     amount: Decimal
-    items: list[dict[str, Any]] = []  # noqa: RUF012 - msgspec copies it
+    items: list[dict[str, Any]] = []
 
 
 class OrderModel(pydantic.BaseModel):
+    """A payload as a pydantic object."""
+
     customer: str
     amount: Decimal
     items: list[dict[str, Any]] = []
@@ -241,7 +295,16 @@ def test_a_payload_that_is_no_object_is_refused(payload: object) -> None:
         plain(payload, "payload")
 
 
-_BAD = [math.nan, math.inf, -math.inf, Decimal("NaN"), Decimal("sNaN"), Decimal("-Infinity"), np.float64("nan"), np.float32("inf")]
+_BAD = [
+    math.nan,
+    math.inf,
+    -math.inf,
+    Decimal("NaN"),
+    Decimal("sNaN"),
+    Decimal("-Infinity"),
+    np.float64("nan"),
+    np.float32("inf"),
+]
 
 
 @pytest.mark.parametrize("bad", _BAD, ids=repr)
@@ -265,7 +328,9 @@ def test_what_is_no_number_is_refused_with_its_path(bad: object, wrap: Any, path
     assert caught.value.message.startswith(f"{path} is ")
 
 
-@pytest.mark.parametrize("number", [10**308, -(10**308), 10**5000, Decimal("1E+308"), Decimal("-1E+999999")])
+@pytest.mark.parametrize(
+    "number", [10**308, -(10**308), 10**5000, Decimal("1E+308"), Decimal("-1E+999999")], ids=range(5)
+)
 @pytest.mark.parametrize("wrap", [lambda number: {"a": number}, lambda number: {"a": [{"b": number}]}])
 def test_a_number_that_readers_of_json_do_not_hold_is_refused(number: object, wrap: Any) -> None:
     """Reading it back would fail, or give infinity."""
@@ -273,7 +338,9 @@ def test_a_number_that_readers_of_json_do_not_hold_is_refused(number: object, wr
         plain(wrap(number), "payload")
 
 
-@pytest.mark.parametrize("number", [2**63, -(2**64) - 1, 10**38 - 1, 10**100, Decimal("9" * 60 + ".5"), Decimal("1E-400")])
+@pytest.mark.parametrize(
+    "number", [2**63, -(2**64) - 1, 10**38 - 1, 10**100, Decimal("9" * 60 + ".5"), Decimal("1E-400")]
+)
 def test_a_large_number_keeps_all_of_its_digits(number: Any) -> None:
     """Beyond 64 bits and beyond doubles, as far as JSON's readers go."""
     assert decoded_exactly(_text({"a": number})) == {"a": number}
@@ -281,7 +348,7 @@ def test_a_large_number_keeps_all_of_its_digits(number: Any) -> None:
     decoded(_text({"a": number}))
 
 
-@pytest.mark.parametrize("key", [1, None, True, 1.5, b"a", (1, 2), dt.date(2026, 1, 1)])
+@pytest.mark.parametrize("key", [1, None, True, 1.5, (1, 2), dt.date(2026, 1, 1)])
 @pytest.mark.parametrize("wrap", [lambda bad: bad, lambda bad: {"a": bad}, lambda bad: {"a": [bad]}])
 def test_a_key_that_is_not_text_is_refused(key: Any, wrap: Any) -> None:
     """It is not quietly made text: 1 and "1" would become one key."""
@@ -296,7 +363,7 @@ def test_a_key_that_is_not_text_is_refused(key: Any, wrap: Any) -> None:
 )
 def test_a_lone_surrogate_is_refused(bad: str, wrap: Any) -> None:
     """In a value or a key, however deep; the message can itself be printed."""
-    with pytest.raises(InvalidEvent, match="is a lone surrogate.*\nText must be valid Unicode") as caught:
+    with pytest.raises(InvalidEvent, match=r"is a lone surrogate.*\nText must be valid Unicode") as caught:
         _text(wrap(bad))
     str(caught.value).encode()
 
@@ -334,7 +401,9 @@ def test_a_payload_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """In bytes of its text, inclusive."""
     monkeypatch.setattr(events, "PAYLOAD_BYTES", 20)
     assert len(_text({"a": "x" * 12})) == 20
-    with pytest.raises(InvalidEvent, match="payload has 22 bytes, at most 20 are allowed\nStore large content elsewhere"):
+    with pytest.raises(
+        InvalidEvent, match="payload has 22 bytes, at most 20 are allowed\nStore large content elsewhere"
+    ):
         _text({"a": "é" * 7})
 
 
@@ -360,7 +429,7 @@ def test_values_of_python_s_kinds_have_one_text() -> None:
         "bytes": "YWJj",
         "kind": "OrderPlaced",
         "tuple": [1, 2],
-        "length": "PT1H30M",
+        "length": "PT5400S",
     }
 
 
@@ -396,7 +465,7 @@ def test_subclasses_are_recorded_as_what_they_are() -> None:
 def test_an_offset_with_seconds_is_refused() -> None:
     """ISO 8601 cannot say New York's clock of 1880; its text would be two seconds off."""
     moment = dt.datetime(1880, 1, 1, tzinfo=ZoneInfo("America/New_York"))
-    with pytest.raises(InvalidEvent, match="payload.a has an offset of .* give it in UTC"):
+    with pytest.raises(InvalidEvent, match=r"payload.a has an offset of .* give it in UTC"):
         plain({"a": moment}, "payload")
     assert _text({"a": moment.astimezone(dt.UTC)}) == '{"a":"1880-01-01T04:56:02Z"}'
 
@@ -443,7 +512,11 @@ def test_a_payload_is_recorded_exactly(payload: dict[str, Any]) -> None:
     told = json.loads(text, parse_float=Decimal, parse_int=Decimal)
     assert told == decoded_exactly(text) == _slow(payload)
     assert list(told) == list(payload)
-    assert same_content(text, json.dumps(json.loads(text, parse_float=float), sort_keys=True)) or "." in text or "E" in text
+    assert (
+        same_content(text, json.dumps(json.loads(text, parse_float=float), sort_keys=True))
+        or "." in text
+        or "E" in text
+    )
 
 
 @given(_PAYLOADS, st.randoms())
@@ -494,10 +567,13 @@ def test_content_differs_where_json_differs(one: str | None, other: str | None, 
 
 def test_the_foundation_loads_nothing_heavy() -> None:
     """Events, moments, queries and schemas are there without pandas, Altair, IPython, sqlglot or pydantic."""
-    program = (
-        "import sys; import eventlab.events, eventlab.moments, eventlab.queries, eventlab.schemas, eventlab.errors;"
-        "print(sorted({name.partition('.')[0] for name in sys.modules}"
-        " & {'pandas', 'altair', 'IPython', 'sqlglot', 'pydantic', 'polars', 'jinja2', 'deltalake'}))"
-    )
+    program = f"""
+import sys, types
+room = sys.modules["eventlab"] = types.ModuleType("eventlab")  # its rooms without the house
+room.__path__ = [{str(Path(events.__file__).parent)!r}]
+import eventlab.events, eventlab.moments, eventlab.queries, eventlab.schemas, eventlab.errors
+heavy = {{"pandas", "altair", "IPython", "sqlglot", "pydantic", "polars", "jinja2", "deltalake"}}
+print(sorted(heavy & {{name.partition(".")[0] for name in sys.modules}}))
+"""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -40,12 +41,9 @@ COMMANDS: tuple[Callable[..., object], ...] = (
 
 def version() -> str:
     """Return the program's name and version."""
-    from importlib import metadata  # noqa: PLC0415
+    import eventlab  # noqa: PLC0415
 
-    try:
-        return f"eventlab {metadata.version('eventlab')}"
-    except metadata.PackageNotFoundError:
-        return "eventlab (not installed)"
+    return f"eventlab {eventlab.__version__}"
 
 
 app = App(
@@ -69,12 +67,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     An error is a line on standard error and, where there is a fix, a line with it; ``EVENTLAB_TRACEBACK=1`` shows where
     it came from.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # where the terminal has no such letters
     try:
         try:
             app(list(sys.argv[1:] if arguments is None else arguments))
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has read enough
+    except (BrokenPipeError, SystemExit):  # `| head` has read enough; rich leaves at once when it has
         outputs.silence()
     except KeyboardInterrupt:
         return INTERRUPTED

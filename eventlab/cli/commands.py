@@ -4,7 +4,6 @@
 import contextlib
 import re
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,7 +27,7 @@ from eventlab.cli.options import (
     parameters,
 )
 from eventlab.cli.tables import print_table
-from eventlab.cli.values import counted, printable
+from eventlab.cli.values import counted, printable, span
 
 DEMO = Path("data/flights")
 
@@ -79,7 +78,7 @@ def ingest(
     """
     import eventlab as el  # noqa: PLC0415
 
-    with el.open(store) as log, _progress() as progress:
+    with el.open(store) as log:
         result = log.ingest(
             source,
             event_type=event_type,
@@ -90,16 +89,15 @@ def ingest(
             actor=actor,
             metadata=metadata,
             on_invalid=on_invalid,
-            progress=progress,
         )
     facts = {
         "events": result.events,
         "duplicates": result.duplicates,
         "quarantined": result.quarantined,
-        "first_position": result.first_position if result.events else None,
-        "last_position": result.last_position if result.events else None,
+        "first_position": result.first_position,
+        "last_position": result.last_position,
     }
-    where = f", positions {result.first_position:,} to {result.last_position:,}" if result.events else ""
+    where = span(result.first_position, result.last_position)
     known = f"; {result.duplicates:,} in the log already" if result.duplicates else ""
     refused = f"; {result.quarantined:,} in quarantine" if result.quarantined else ""
     outputs.report(f"Loaded {counted(result.events, 'event')}{where}{known}{refused}.", facts, as_json=json)
@@ -270,22 +268,3 @@ def _no_option(name: str, value: str) -> None:
     if re.fullmatch(r"-{1,2}[A-Za-z][\w-]*(=.*)?", value):
         message = f"unknown option {value}, and no {name}"
         raise UsageError(message)
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[str, float | None], None] | bool]:
-    """Give a load its progress bar, if a person is looking."""
-    if not sys.stderr.isatty():
-        yield False
-        return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.markup import escape  # noqa: PLC0415
-    from rich.progress import Progress  # noqa: PLC0415
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-
-        def show(step: str, fraction: float | None) -> None:
-            bar.update(task, description=escape(step), total=None if fraction is None else 1, completed=fraction or 0)
-
-        yield show

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from eventlab.cli.values import counted
+from eventlab.cli.values import counted, span
 from eventlab.errors import EventlabError, InvalidEvent, unknown
 
 if TYPE_CHECKING:
@@ -46,8 +46,10 @@ class Intake:
     first_position: int | None = None
     last_position: int | None = None
 
-    def add(self, result: AppendResult, count: int) -> None:
+    def add(self, result: AppendResult | None, count: int) -> None:
         """Count an append."""
+        if result is None:
+            return
         if result.duplicate:
             self.duplicates += count
             return
@@ -56,12 +58,8 @@ class Intake:
         self.last_position = result.last_position
 
     def __str__(self) -> str:
-        made = f"Appended {counted(self.events, 'event')}"
-        if self.events == 1:
-            made += f", position {self.first_position}"
-        elif self.events:
-            made += f", positions {self.first_position} to {self.last_position}"
-        return made + (f"; {self.duplicates:,} in the log already" if self.duplicates else "")
+        known = f"; {self.duplicates:,} in the log already" if self.duplicates else ""
+        return f"Appended {counted(self.events, 'event')}{span(self.first_position, self.last_position)}{known}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +103,7 @@ def append(log: EventLog, source: BinaryIO, intake: Intake) -> None:
 
 def chunks(source: BinaryIO) -> Iterator[list[bytes]]:
     """Yield the whole lines that have arrived, as soon as there is one."""
-    arrived = getattr(source, "read1", source.read)
+    arrived = source.read1 if hasattr(source, "read1") else source.read
     pending: list[bytes] = []
     while data := arrived(CHUNK):
         *whole, rest = data.split(b"\n")

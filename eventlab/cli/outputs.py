@@ -104,11 +104,21 @@ def write_csv(rows: Rows, limit: int | None) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(rows.names)
     for batch in rows.batches(limit):
-        writer.writerows(["" if cell is None else told(cell, "T") for cell in row] for row in rows.lines(batch))
+        writer.writerows(zip(*map(cells, batch.columns), strict=True))
         put(text.getvalue().encode(errors="surrogateescape"))
         text.seek(0)
         text.truncate()
     put(text.getvalue().encode(errors="surrogateescape"))
+
+
+def cells(array: pa.Array) -> list[Any]:
+    """Return an array as the CSV writer takes it: NULL as None, what it would write otherwise as text."""
+    import pyarrow.types as kinds  # noqa: PLC0415
+
+    found = values(array)
+    if any(check(array.type) for check in (kinds.is_string, kinds.is_integer, kinds.is_floating, kinds.is_null)):
+        return found
+    return [value if value is None else told(value, "T") for value in found]
 
 
 def write_parquet(rows: Rows, path: Path, limit: int | None) -> int:

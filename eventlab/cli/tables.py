@@ -42,13 +42,14 @@ def print_table(
         )
     for row, raw in zip(cells, rows, strict=True):
         table.add_row(*(Text(cell, style="dim" if raw[i] is None else "") for i, cell in enumerate(row[: len(keep)])))
-    if widths:
-        console.print(table)
     left = heads[len(keep) :]
     if left:
         note += f"; no room for {', '.join(left[:8])}{', …' if len(left) > 8 else ''}"  # noqa: PLR2004 - a line's worth
-    if note:
-        console.print(Text(note, style="dim"), soft_wrap=not terminal)
+    with console.capture() as drawn:
+        console.print(table)
+        if note:
+            console.print(Text(note, style="dim"), soft_wrap=not terminal)
+    sys.stdout.write(drawn.get())
 
 
 def fitting(widths: Sequence[int], room: int) -> list[int]:
@@ -57,8 +58,9 @@ def fitting(widths: Sequence[int], room: int) -> list[int]:
     Examples
     --------
     >>> fitting([5, 10], 80), fitting([5, 100], 80), fitting([30, 30, 30], 50)
-    ([5, 10], [5, 72], [25, 22])
+    ([5, 10], [5, 72], [16, 16, 12])
     """
+    room += GAP  # none is needed after the last
     room -= GAP * len(widths)
     if sum(widths) <= room:
         return list(widths)

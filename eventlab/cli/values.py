@@ -133,3 +133,16 @@ def counted(number: int, noun: str) -> str:
     ('1 row', '1,234 rows')
     """
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def span(first: int | None, last: int | None) -> str:
+    """Return where events went, to be put after how many there are.
+
+    Examples
+    --------
+    >>> span(4, 4), span(4, 1234), span(None, None)
+    (', position 4', ', positions 4 to 1,234', '')
+    """
+    if first is None or last is None:
+        return ""
+    return f", position {first:,}" if first == last else f", positions {first:,} to {last:,}"

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eventlab import queries
-from eventlab.demo.boards import FLIGHTS, Readable
+from eventlab.demo.boards import FLIGHTS
 from eventlab.demo.flights import ZONE
 
 if TYPE_CHECKING:
     import datetime as dt
 
     import polars as pl
+
+    from eventlab.demo.boards import Readable
 
 _TRAFFIC = """
 with flights as ({flights}),

@@ -27,9 +27,7 @@ _TIMES = {
     "DATE": re.compile(r"\d{4}-\d\d-\d\d", re.ASCII),
     "TIME": re.compile(r"\d\d:\d\d:\d\d(\.\d{1,6})?", re.ASCII),
     "TIMESTAMP": re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?", re.ASCII),
-    "TIMESTAMPTZ": re.compile(
-        r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII
-    ),
+    "TIMESTAMPTZ": re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII),
 }
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _LARGEST = {"FLOAT": 3.4028234663852886e38, "DOUBLE": 1.7976931348623157e308}

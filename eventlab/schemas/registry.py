@@ -153,6 +153,10 @@ class Registry:
     def __contains__(self, event_type: str) -> bool:
         return event_type in self._types
 
+    def __getitem__(self, event_type: str) -> EventType:
+        """Return a type that is known."""
+        return self._types[event_type]
+
     def get(self, event_type: str) -> EventType | None:
         """Return a type by its name; None if it is unknown."""
         return self._types.get(event_type)

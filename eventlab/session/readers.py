@@ -27,7 +27,12 @@ _STREAM = f"select {_SELECTED} from events where stream_id = $stream_id order by
 
 
 def read(
-    session: Session, *, after: int = 0, limit: int | None = None, event_types: Iterable[str] | None = None, scope: Scope
+    session: Session,
+    *,
+    after: int = 0,
+    limit: int | None = None,
+    event_types: Iterable[str] | None = None,
+    scope: Scope,
 ) -> Iterator[RecordedEvent]:
     """Return the events beyond position ``after``, at most ``limit``, in position order."""
     for name, number in (("after", after), ("limit", 0 if limit is None else limit)):
@@ -37,7 +42,7 @@ def read(
     return _read(session, after, head, limit, event_types, scope)
 
 
-def _read(  # noqa: PLR0913 - as read
+def _read(
     session: Session, after: int, head: int, limit: int | None, event_types: Iterable[str] | None, scope: Scope
 ) -> Iterator[RecordedEvent]:
     params: dict[str, Any] = {}
@@ -88,14 +93,15 @@ def recorded(session: Session, rows: Sequence[tuple[Any, ...]]) -> Iterator[Reco
     """Return rows of the envelope (instants in microseconds) as recorded events."""
     registry, zone = session.store.registry(0), session.store.zone
     for row in rows:
+        place, (occurred_at, recorded_at), optional, (metadata, payload) = row[:6], row[6:8], row[8:12], row[12:]
         definition = _definition(session, registry, row[4], row[5])
-        yield RecordedEvent(
-            *row[:6],
-            moments.moment_of(row[6], zone),
-            moments.moment_of(row[7], zone),
-            *row[8:12],
-            None if row[12] is None else decoded(row[12]),
-            _payload(row[13], definition),
+        yield RecordedEvent(  # type: ignore[call-arg]  # in the order of the envelope
+            *place,
+            moments.moment_of(occurred_at, zone),
+            moments.moment_of(recorded_at, zone),
+            *optional,
+            None if metadata is None else decoded(metadata),
+            _payload(payload, definition),
         )
 
 
@@ -103,8 +109,8 @@ def _definition(session: Session, registry: Registry, event_type: str, version: 
     """Return the definition by which an event was recorded."""
     known = registry.get(event_type)
     if known is None or len(known.definitions) < version:
-        known = session.store.registry().get(event_type)
-    return known.definitions[version - 1]  # type: ignore[union-attr] - no event is recorded without one
+        known = session.store.registry()[event_type]
+    return known.definitions[version - 1]
 
 
 def _payload(text: str, definition: Definition) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from eventlab import queries
 from eventlab.events import COLUMNS
-from eventlab.schemas import columns, types
+from eventlab.schemas import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from eventlab.schemas import Registry
+    from eventlab.schemas import Registry, types
     from eventlab.schemas.registry import EventType
 
 NAMES = ("events", "streams", "event_types", "events_at")
@@ -34,10 +34,11 @@ _ENVELOPE_TYPES = {
     "recorded_at": "timestamptz",
 }
 _NAMES = (*COLUMNS[:3], "category", *COLUMNS[3:])
+_LAKE = "select {columns} from {lake} {where}"
 _EVENTS = """
-select {lake_columns} from {lake} {lake_where}
+{sealed}
 union all
-select {tail_columns} from {tail} {tail_where}
+select {columns} from {tail} {where}
 """
 _TYPE = """
 select {columns} from ({rows})
@@ -65,16 +66,15 @@ _NO_TYPES = "select 0, '', '', 0, 0, '', '', null::timestamptz where false"
 # A moment in SQL: a position, a basis token, or anything that reads as a timestamp in the log's zone.
 _POSITION = """
 case
-    when typeof({m}) in ('TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'HUGEINT', 'UTINYINT', 'USMALLINT', 'UINTEGER', 'UBIGINT')
-        then {m}::varchar::bigint
+    when regexp_matches(typeof({m}), 'INT') then {m}::varchar::bigint
     when starts_with({m}::varchar, 'basis:') then regexp_extract({m}::varchar, ':p(\\d+):', 1)::bigint
     else 9223372036854775807
 end
 """
 _INSTANT = """
 case
-    when {m} is null or typeof({m}) in ('TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'HUGEINT', 'UTINYINT', 'USMALLINT', 'UINTEGER', 'UBIGINT')
-        or starts_with({m}::varchar, 'basis:') and ends_with({m}::varchar, ':open') then 'infinity'::timestamptz
+    when {m} is null or regexp_matches(typeof({m}), 'INT') then 'infinity'::timestamptz
+    when starts_with({m}::varchar, 'basis:') and ends_with({m}::varchar, ':open') then 'infinity'::timestamptz
     when starts_with({m}::varchar, 'basis:')
         then make_timestamptz(regexp_extract({m}::varchar, ':(-?\\d+)$', 1)::bigint)
     else {m}::varchar::timestamptz
@@ -107,10 +107,17 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The files of the lake, by group of types, each list headed by a file that has every column and no rows."""
+    """The files of the lake, by group of types, each list headed by a file that has every column and no rows.
+
+    Attributes
+    ----------
+    tail
+        Whether there are events beyond the lake. DuckDB reads a whole STRUCT for one of its fields below a UNION.
+    """
 
     files: dict[int, list[str]]
     shapes: dict[int, str]
+    tail: bool = True
 
     def scan(self, group: int | None = None) -> str:
         """Return the SQL of the lake as a relation, or of one group of types."""
@@ -123,43 +130,47 @@ class Sources:
 def events(sources: Sources, event_types: Iterable[EventType], scope: Scope) -> str:
     """Return the SELECT of the log's events, with one STRUCT column for each of ``event_types`` that has fields."""
     shown = [event_type for event_type in event_types if columns.latest(event_type) is not None]
-    names = [queries.identifier(event_type.name) for event_type in shown]
+    return _events(sources, shown, None, scope.where())
+
+
+def _events(sources: Sources, event_types: Sequence[EventType], group: int | None, where: str) -> str:
+    """Return the SELECT of events of the lake (of one group of types, if given) and of the tail."""
+    names = [queries.identifier(event_type.name) for event_type in event_types]
+    pairs = list(zip(event_types, names, strict=True))
+    sealed = queries.fill(
+        _LAKE,
+        columns=[_ENVELOPE, *(f"{columns.from_lake(event_type)} as {name}" for event_type, name in pairs)],
+        lake=sources.scan(group),
+        where=where,
+    )
+    if not sources.tail:
+        return sealed
     return queries.fill(
         _EVENTS,
-        lake_columns=[_ENVELOPE, *(f"{columns.from_lake(t)} as {name}" for t, name in zip(shown, names, strict=True))],
-        tail_columns=[_ENVELOPE, *(f"{columns.from_tail(t)} as {name}" for t, name in zip(shown, names, strict=True))],
-        lake=sources.scan(),
+        sealed=sealed,
+        columns=[_ENVELOPE, *(f"{columns.from_tail(event_type)} as {name}" for event_type, name in pairs)],
         tail=TAIL,
-        lake_where=scope.where(),
-        tail_where=scope.where(),
+        where=where,
     )
 
 
 def type_view(sources: Sources, event_type: EventType, scope: Scope) -> str:
     """Return the SELECT of one type's events, its payload flattened to columns with the types of its latest definition."""
     own = f"event_type = {queries.literal(event_type.name)}"
-    struct = columns.latest(event_type)
-    typed = [] if struct is None else [f"{{}} as {queries.identifier(event_type.name)}"]
-    rows = queries.fill(
-        _EVENTS,
-        lake_columns=[_ENVELOPE, *(text.format(columns.from_lake(event_type)) for text in typed)],
-        tail_columns=[_ENVELOPE, *(text.format(columns.from_tail(event_type)) for text in typed)],
-        lake=sources.scan(event_type.group),
-        tail=TAIL,
-        lake_where=scope.where(own),
-        tail_where=scope.where(own),
-    )
+    typed = [event_type] if columns.latest(event_type) is not None else []
+    rows = _events(sources, typed, event_type.group, scope.where(own))
     return queries.fill(_TYPE, columns=[*_NAMES, *_fields(event_type)], rows=rows)
 
 
 def _fields(event_type: EventType) -> list[str]:
     """Return the SQL of a type's fields as columns of their own, named apart from the envelope's."""
-    taken = {name.lower() for name in (*_NAMES, *event_type.latest.fields)} - {n.lower() for n in event_type.latest.fields}
+    taken = {name.lower() for name in _NAMES}
+    fields = {name.lower() for name in event_type.latest.fields}
     stored = event_type.latest.stored
     texts = []
     for name, field in event_type.latest.fields.items():
         column = name
-        while column.lower() in taken:
+        while column.lower() in taken or (column != name and column.lower() in fields):
             column = f"payload_{column}"
         taken.add(column.lower())
         value = "null"

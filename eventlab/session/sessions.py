@@ -7,11 +7,14 @@ nothing has to be dropped: when the relation goes, all goes.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
+import os
 import shutil
 import tempfile
 import threading
-import weakref
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,21 +43,19 @@ class Session:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._lock = threading.RLock()
-        self._folder = Path(tempfile.mkdtemp(prefix="eventlab-"))
-        self._clean_up = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._name = uuid.uuid4().hex
         self._connection = queries.connect(store.layout.timezone)
         self._connection.execute(f"create table {relations.TAIL} as {relations.shape(store.registry(0), -1)}")
         self._snapshot = store.lake.snapshot()
         self._loaded = self._snapshot.sealed  # through which position the tail is here
         self._kept = self._snapshot.sealed  # after which position the tail is here
         self._shapes: dict[tuple[int, int], str] = {}
-        self._sources: tuple[tuple[int, int], Sources] | None = None
+        self._sources: tuple[tuple[int, int, bool], Sources] | None = None
 
     def close(self) -> None:
         """Close the connection; relations that were handed out still run."""
         with self._lock:
             self._connection.close()
-        self._clean_up()
 
     @property
     def position(self) -> int:
@@ -110,7 +111,9 @@ class Session:
             known, cursor = self._cursor(query, scope or Scope(), registry)
         return queries.select(cursor, query, params, relations=known)
 
-    def rows(self, query: str, params: Mapping[str, object] | None = None, *, scope: Scope | None = None) -> list[tuple[object, ...]]:
+    def rows(
+        self, query: str, params: Mapping[str, object] | None = None, *, scope: Scope | None = None
+    ) -> list[tuple[object, ...]]:
         """Return the rows of a query."""
         with self._lock:
             _, cursor = self._cursor(query, scope or Scope(), None)
@@ -136,9 +139,13 @@ class Session:
         """Return a moment as an instant (None: open), a position, and a registry version (None: the newest)."""
         if moment is None:
             return None, head, None
-        if isinstance(moment, int) and not isinstance(moment, bool):
+        if isinstance(moment, bool):
+            raise InvalidArgument(f"{moment} is no moment", hint="Give a time, a position or a basis token.")
+        if isinstance(moment, int):
             if not 0 <= moment <= head:
-                raise InvalidArgument(f"no position {moment}", hint=f"The log has the positions 1 to {head}; 0 is before it.")
+                raise InvalidArgument(
+                    f"no position {moment}", hint=f"The log has the positions 1 to {head}; 0 is before it."
+                )
             return None, moment, None
         basis = moments.basis(moment) if isinstance(moment, str) else None
         if basis is None:
@@ -175,7 +182,7 @@ class Session:
 
     def _scan(self, registry: Registry) -> Sources:
         """Return the files of the lake, each group headed by the shape that the registry gives it."""
-        key = (self._snapshot.version, registry.version)
+        key = (self._snapshot.version, registry.version, self._loaded > self._snapshot.sealed)
         if self._sources is None or self._sources[0] != key:
             self._sources = (key, self._gather(self._snapshot, registry))
         return self._sources[1]
@@ -185,16 +192,30 @@ class Session:
         for file, path in zip(snapshot.files, self.store.lake.files(snapshot), strict=True):
             files.setdefault(file.group, []).append(path)
         groups = range(max(max(files, default=0) + 1, -(-len(registry.names) // GROUP_SIZE)))
-        return Sources(files, {group: self._shape(registry, group) for group in groups})
+        shapes = {group: self._shape(registry, group) for group in groups}
+        return Sources(files, shapes, tail=self._loaded > snapshot.sealed)
 
     def _shape(self, registry: Registry, group: int) -> str:
         """Return the path of a file without rows that has every column of a group."""
         key = (registry.version, group)
         if key not in self._shapes:
-            path = self._folder / f"shape-{registry.version}-{group}.parquet"
+            path = _shapes_folder(os.getpid()) / f"{self._name}-{registry.version}-{group}.parquet"
             queries.copy(self._connection, relations.shape(registry, group), path)
             self._shapes[key] = str(path)
         return self._shapes[key]
+
+
+@functools.cache
+def _shapes_folder(process: int) -> Path:
+    """Return a folder for files without rows, which relations need for as long as ``process`` lives."""
+    folder = Path(tempfile.mkdtemp(prefix="eventlab-"))
+
+    def clean_up() -> None:
+        if os.getpid() == process:  # not in a forked child
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(clean_up)
+    return folder
 
 
 def _statement(name: str, sources: Sources, registry: Registry, scope: Scope) -> str:
@@ -209,8 +230,8 @@ def _statement(name: str, sources: Sources, registry: Registry, scope: Scope) ->
         case "events_at":
             return relations.events_at(sources, registry, scope)
         case _:
-            event_type = registry.get(registry.views[name])
-            text = relations.type_view(sources, event_type, scope)  # type: ignore[arg-type] - a view has a type
+            event_type = registry[registry.views[name]]
+            text = relations.type_view(sources, event_type, scope)
     return f"create temp view {queries.identifier(name)} as {text}"
 
 
@@ -225,5 +246,3 @@ def _files(store: Store) -> Iterator[None]:
             f"a file of the lake cannot be read: {message}",
             hint=f"Restore it into {store.layout.lake} from a backup.",
         ) from None
-
-

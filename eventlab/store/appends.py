@@ -15,7 +15,7 @@ from eventlab.errors import (
     WrongExpectedVersion,
 )
 from eventlab.events import OPTIONAL, AppendResult, Event, encoded, named, new_ids, plain, same_content
-from eventlab.schemas import Registry, types
+from eventlab.schemas import types
 from eventlab.schemas.registry import inferred
 from eventlab.store.journals import INSERT
 from eventlab.store.stores import UPSERT
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from zoneinfo import ZoneInfo
 
-    from eventlab.schemas import Definition, Field
+    from eventlab.schemas import Definition, Field, Registry
     from eventlab.store.journals import State
     from eventlab.store.lakes import Snapshot
     from eventlab.store.stores import Store
@@ -113,7 +113,7 @@ def define(store: Store, event_type: str, fields: Mapping[str, Field]) -> int:
         if definition is not None:
             store.record_definitions([definition])
     store.file_definitions()
-    return store.registry().get(event_type).latest.version  # type: ignore[union-attr] - it was just defined
+    return store.registry()[event_type].latest.version
 
 
 def _drafts(writes: Sequence[Write], zone: ZoneInfo) -> list[_Draft]:
@@ -175,7 +175,7 @@ def _instant(occurred: Any, zone: ZoneInfo, event_type: str) -> int:  # noqa: AN
 def _check_expectations(write: Write) -> None:
     """Raise InvalidArgument if an expectation is not of its form."""
     for expected in (write.expected_version, *write.expect.values()):
-        if expected is None or expected in (ANY, EXISTS) and isinstance(expected, str):
+        if expected is None or (expected in (ANY, EXISTS) and isinstance(expected, str)):
             continue
         if not isinstance(expected, int) or isinstance(expected, bool) or expected < 0:
             raise InvalidArgument(
@@ -220,7 +220,7 @@ def _typed(drafts: Sequence[_Draft], registry: Registry, store: Store) -> tuple[
     return registry, added
 
 
-def _duplicate(  # noqa: PLR0913 - what was found before the lock and what is found under it
+def _duplicate(
     store: Store,
     given: Sequence[_Draft],
     drafts: Sequence[_Draft],
@@ -257,19 +257,19 @@ def _duplicate(  # noqa: PLR0913 - what was found before the lock and what is fo
 
 def _difference(draft: _Draft, row: tuple[Any, ...]) -> str | None:
     """Return in what an event differs from the recorded row with its id; None if it is the same."""
-    pairs = [("stream", draft.stream_id, row[2]), ("type", draft.event_type, row[4])]
+    pairs: list[tuple[str, object, object]] = [("stream", draft.stream_id, row[2]), ("type", draft.event_type, row[4])]
     if draft.occurred_at is not None:
         pairs.append(("occurred_at", draft.occurred_at, row[6]))
     pairs += [(name, *both) for name, *both in zip(OPTIONAL, draft.optional, row[8:12], strict=True)]
     for name, one, other in pairs:
         if one != other:
-            return str(name)
+            return name
     if not same_content(draft.payload, row[13]):
         return "payload"
     return None if same_content(draft.metadata, row[12]) else "metadata"
 
 
-def _rows(  # noqa: PLR0913 - what a row is made of
+def _rows(
     store: Store, writes: Sequence[Write], drafts: Sequence[_Draft], registry: Registry, head: int, recorded_at: int
 ) -> tuple[list[tuple[Any, ...]], dict[str, int]]:
     """Return the rows with their places in the log, and the new version of each stream written to.
@@ -294,12 +294,19 @@ def _rows(  # noqa: PLR0913 - what a row is made of
             draft = next(drawn)
             version += 1
             head += 1
-            latest = registry.get(draft.event_type).latest  # type: ignore[union-attr] - _typed gave it one
+            latest = registry[draft.event_type].latest
             occurred = recorded_at if draft.occurred_at is None else draft.occurred_at
-            rows.append(
-                (head, draft.event_id, draft.stream_id, version, draft.event_type, latest.version, occurred, recorded_at)
-                + (*draft.optional, draft.metadata, draft.payload)
+            place = (
+                head,
+                draft.event_id,
+                draft.stream_id,
+                version,
+                draft.event_type,
+                latest.version,
+                occurred,
+                recorded_at,
             )
+            rows.append((*place, *draft.optional, draft.metadata, draft.payload))
         versions[write.stream_id] = version
     if failures:
         raise WrongExpectedVersion(failures)

@@ -23,7 +23,9 @@ def info(store: Store) -> dict[str, Any]:
     state, snapshot = store.journal.state(), store.lake.snapshot()
     head = max(state.head, snapshot.sealed)
     streams = store.journal.rows("select count(*) from heads")[0][0]
-    extents = [store.journal.rows("select min(occurred_at), max(occurred_at), min(recorded_at), max(recorded_at) from tail")[0]]
+    extents = [
+        store.journal.rows("select min(occurred_at), max(occurred_at), min(recorded_at), max(recorded_at) from tail")[0]
+    ]
     if snapshot.files:
         extents += store.look_up(queries.fill(_EXTENT, lake=store.scan(snapshot)))
     ends = [
@@ -47,12 +49,17 @@ def info(store: Store) -> dict[str, Any]:
         "timezone": layout.timezone,
         "strict": layout.strict,
         "created": layout.created,
-        **{name: None if end is None else moments.moment_of(end, store.zone) for name, end in zip(names, ends, strict=True)},
+        **{
+            name: None if end is None else moments.moment_of(end, store.zone)
+            for name, end in zip(names, ends, strict=True)
+        },
     }
 
 
 def quarantine(store: Store) -> queries.Relation:
     """Return the refused rows of all loads, in the order of the loads."""
     files = sorted(map(str, store.layout.quarantine.glob("*.parquet")))
-    text = f"select * from read_parquet({queries.literal(files)}) order by loaded_at, source, row" if files else _NOTHING
+    text = (
+        f"select * from read_parquet({queries.literal(files)}) order by loaded_at, source, row" if files else _NOTHING
+    )
     return queries.select(queries.connect(store.layout.timezone), text, None, relations=())

@@ -150,7 +150,12 @@ class Journal:
 
     def definitions(self, after: int = 0) -> list[str]:
         """Return the documents of the definitions beyond the first ``after``, in their order."""
-        return [document for (document,) in self.rows("select document from definitions where registry > ? order by registry", (after,))]
+        return [
+            document
+            for (document,) in self.rows(
+                "select document from definitions where registry > ? order by registry", (after,)
+            )
+        ]
 
     def checkpoint(self) -> None:
         """Move what is in the write-ahead log into the database, as far as no reader needs it there."""
@@ -179,7 +184,9 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _read_only(path: Path) -> sqlite3.Connection:
     """Return a connection that only reads; from a medium that cannot be written too."""
     uri = path.absolute().as_uri()
-    connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        f"{uri}?mode=ro", uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+    )
     try:
         connection.execute("select head from log").fetchall()
     except sqlite3.OperationalError:
@@ -187,7 +194,9 @@ def _read_only(path: Path) -> sqlite3.Connection:
         wal = path.with_name(f"{path.name}-wal")
         if wal.exists() and wal.stat().st_size:
             raise
-        connection = sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
+        )
     return connection
 
 

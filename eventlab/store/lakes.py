@@ -38,7 +38,12 @@ if TYPE_CHECKING:
 SEALED, LAYOUT = "eventlab", "eventlab.layout"  # application transactions
 ROW_GROUP = 131_072
 _BLOOM = ("event_id", "stream_id")  # columns in which DuckDB looks for one value
-_DISTINCT = {"position", "event_id", "version", "payload"}  # columns of which a dictionary would be as large as they are
+_DISTINCT = {
+    "position",
+    "event_id",
+    "version",
+    "payload",
+}  # columns of which a dictionary would be as large as they are
 _CHECKPOINT = "20"  # Delta commits from one checkpoint of its log to the next
 
 _PARTS = """
@@ -376,6 +381,7 @@ def _options(schema: pa.Schema, rows: int) -> dict[str, Any]:
         "sorting_columns": [pq.SortingColumn(0)],
         "bloom_filter_options": dict.fromkeys(_BLOOM, bloom),
         "write_batch_size": 8192,
+        "store_decimal_as_integer": True,  # as DuckDB writes them; bytes take a third longer to read
     }
 
 
@@ -417,7 +423,9 @@ def _grown(old: pa.DataType, new: pa.DataType) -> pa.DataType:
         return old
     known = {field.name: field for field in old}
     fields = [
-        field.with_type(_grown(field.type, new.field(field.name).type)) if new.get_field_index(field.name) >= 0 else field
+        field.with_type(_grown(field.type, new.field(field.name).type))
+        if new.get_field_index(field.name) >= 0
+        else field
         for field in old
     ]
     return pa.struct([*fields, *(field for field in new if field.name not in known)])

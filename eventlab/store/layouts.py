@@ -9,12 +9,14 @@ import os
 import tomllib
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 from eventlab import moments
 from eventlab.errors import InvalidArgument, StoreCorrupt, StoreNotFound, StoreReadOnly, StoreTooNew
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FORMAT = 1
 Partition = Literal["month", "day", "year"]

@@ -25,15 +25,13 @@ from eventlab.store.staging import stage
 from eventlab.store.stores import UPSERT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from eventlab.schemas import Registry
     from eventlab.store.journals import State
     from eventlab.store.mappings import Mapping
+    from eventlab.store.progress import Report
     from eventlab.store.staging import Staged
     from eventlab.store.stores import Store
 
-Progress = Callable[[str, float | None], None] if TYPE_CHECKING else object
 OnInvalid = Literal["raise", "quarantine"]
 
 _GIVEN = ("actor", "correlation_id", "causation_id", "compensates", "metadata", "payload")
@@ -111,14 +109,14 @@ class IngestResult:
     last_position: int | None
 
 
-def ingest(  # noqa: PLR0913 - the options of a load
+def ingest(
     store: Store,
     source: object,
     mapping: Mapping,
     *,
     on_invalid: OnInvalid = "raise",
     chunk_rows: int | None = None,
-    progress: Progress,
+    progress: Report,
 ) -> IngestResult:
     """Load a source: all of it or nothing; with ``chunk_rows``, in several commits of so many events.
 
@@ -152,9 +150,7 @@ def ingest(  # noqa: PLR0913 - the options of a load
 class _Load:
     """One bulk load, from staged rows to a commit."""
 
-    def __init__(
-        self, store: Store, staged: Staged, *, on_invalid: OnInvalid, derived: bool, progress: Progress
-    ) -> None:
+    def __init__(self, store: Store, staged: Staged, *, on_invalid: OnInvalid, derived: bool, progress: Report) -> None:
         self.store = store
         self.staged = staged
         self.connection = staged.connection
@@ -229,7 +225,9 @@ class _Load:
         snapshot = store.lake.snapshot()
         self.checked = max(state.head, snapshot.sealed)
         columns = ["event_id", "position", "stream_id", "event_type", "occurred_at", *_GIVEN]
-        log = queries.fill("select {columns} from tail_rows where position > {sealed}", columns=columns, sealed=str(snapshot.sealed))
+        log = queries.fill(
+            "select {columns} from tail_rows where position > {sealed}", columns=columns, sealed=str(snapshot.sealed)
+        )
         if snapshot.files:
             lake = queries.fill("select {columns} from {lake}", columns=columns, lake=store.scan(snapshot))
             log = f"{lake} union all {log}"
@@ -252,7 +250,9 @@ class _Load:
         equal = [row[0] for row in doubtful if same_content(row[1], row[2]) and same_content(row[3], row[4])]
         if equal:
             self.connection.register("equal_rows", pa.table({"source_row": equal}))
-            self.connection.execute("update known set same = true where source_row in (select source_row from equal_rows)")
+            self.connection.execute(
+                "update known set same = true where source_row in (select source_row from equal_rows)"
+            )
         others = queries.rows(
             self.connection,
             "select source_row, event_id, position from known where not (alike and same) order by source_row",
@@ -267,7 +267,7 @@ class _Load:
         )
 
     def _number(self, start: int, stop: int) -> None:
-        """Number a stretch of the ordered rows: within the load, and within each stream."""
+        """Give numbers to a stretch of the ordered rows: within the load, and within each stream."""
         self.progress("numbering", None)
         slots = {"start": str(start), "stop": str(stop)}
         self.connection.execute(queries.fill(_VERSIONS, **slots))

@@ -14,7 +14,16 @@ from eventlab.errors import InvalidSource, near
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-ARGUMENTS = ("event_type", "stream_id", "occurred_at", "event_id", "actor", "correlation_id", "causation_id", "metadata")
+ARGUMENTS = (
+    "event_type",
+    "stream_id",
+    "occurred_at",
+    "event_id",
+    "actor",
+    "correlation_id",
+    "causation_id",
+    "metadata",
+)
 _REFUSED = {"SUBQUERY": "a subquery", "STAR": "a star", "PARAMETER": "a parameter", "WINDOW": "a window function"}
 
 
@@ -94,7 +103,7 @@ def parsed(connection: queries.Connection, mapping: Mapping) -> Parsed:
         items: Iterable[tuple[str, str]] = payload.items()
     elif isinstance(payload, Sequence):
         items = ((name, queries.identifier(name) if isinstance(name, str) else name) for name in payload)
-    else:
+    else:  # type: ignore[unreachable]  # a caller may give anything
         message = f"payload: {payload!r} is no mapping to a payload"
         raise InvalidSource(message, hint="Give a list of columns, a dict of name to expression, or one expression.")
     fields = {name: _expression(connection, f"payload[{name!r}]", text) for name, text in items}
@@ -114,7 +123,9 @@ def _expression(connection: queries.Connection, argument: str, text: object) -> 
     """Return one text of a mapping as an expression, or raise InvalidSource."""
     if not isinstance(text, str) or not text.strip() or "\0" in text:
         message = f"{argument}: {text!r} is no SQL expression"
-        raise InvalidSource(message, hint="Give text: a column, like \"user_id\", or an expression, like \"'order-' || id\".")
+        raise InvalidSource(
+            message, hint='Give text: a column, like "user_id", or an expression, like "\'order-\' || id".'
+        )
     tree = _tree(connection, argument, text)
     nodes = list(_nodes(tree))
     refused = next((_REFUSED[kind] for node in nodes if (kind := str(node.get("class"))) in _REFUSED), None)
@@ -170,7 +181,7 @@ def bound(connection: queries.Connection, expression: Expression, source: str, c
         missing = sorted(name for name in expression.columns if name.lower() not in lowered)
         reason = queries.query_error(error).message
         what = f"{expression.argument}: {expression.text!r}"
-        if "referenced column" in reason.lower() and missing:
+        if reason.startswith("no column") and missing:
             matches = near(missing[0], columns)
             guess = f" Did you mean {matches[0]!r}?" if matches else ""
             message = f"{what}: no column {missing[0]!r}.{guess}"

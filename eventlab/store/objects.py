@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow as pa
 
+from eventlab import queries
 from eventlab.events import PAYLOAD_BYTES
 
 if TYPE_CHECKING:
@@ -28,14 +29,15 @@ class _FaultError(ValueError):
 
 
 def install(connection: Connection, taken: frozenset[str], picked: Sequence[tuple[str, str]]) -> None:
-    """Give a connection ``exact_object(text)`` and ``json_fault(text)``.
+    """Give a connection the functions ``exact_line``, ``exact_object`` and ``json_fault`` of a text.
 
-    The first is the object without the keys ``taken``, or only its keys ``picked`` under their new names, or NULL if the
-    text is no JSON object; numbers are as they were. The second is why a text is none, or NULL.
+    ``exact_line`` is the object without the keys ``taken``, or only its keys ``picked`` under their new names;
+    ``exact_object`` is the object as it is. They are NULL if the text is no JSON object; numbers are as they were.
+    ``json_fault`` is why a text is no JSON object, or NULL.
     """
-    make = _picker(picked) if picked else _taker(taken)
-    for name, function in (("exact_object", make), ("json_fault", fault)):
-        connection.create_function(name, _batched(function), ["VARCHAR"], "VARCHAR", type="arrow", null_handling="special")
+    line = _picker(picked) if picked else _taker(taken)
+    for name, function in (("exact_line", line), ("exact_object", _taker(frozenset())), ("json_fault", fault)):
+        queries.function(connection, name, _batched(function))
 
 
 def _batched(function: Callable[[str], str | None]) -> Callable[[pa.Array], pa.Array]:

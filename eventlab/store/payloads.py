@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from eventlab import queries
 from eventlab.schemas import types
@@ -11,8 +11,8 @@ from eventlab.schemas.types import FieldType
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_INTEGERS = frozenset({"tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger"})
-_WIDE = frozenset({"ubigint", "hugeint", "uhugeint"})
+INTEGERS = frozenset({"tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger"})
+WIDE = frozenset({"ubigint", "hugeint", "uhugeint"})
 _NAIVE = frozenset({"timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns"})
 
 
@@ -24,7 +24,7 @@ class Said(NamedTuple):
     floats: bool = False
 
 
-def said(sql: str, native: queries.Type, depth: int = 0) -> Said:  # noqa: PLR0911 - one line a kind
+def said(sql: str, native: queries.Type, depth: int = 0) -> Said:  # noqa: C901, PLR0911, PLR0912 - one line a kind
     """Return the SQL of a column in the form that its JSON shall have.
 
     Instants are ISO 8601 in UTC with ``Z``, times without a zone ISO 8601 with ``T``, bytes base64, and a FLOAT the
@@ -33,9 +33,9 @@ def said(sql: str, native: queries.Type, depth: int = 0) -> Said:  # noqa: PLR09
     name = native.id
     if str(native) == "JSON":
         return Said(sql, types.JSON, floats=True)
-    if name in _INTEGERS:
+    if name in INTEGERS:
         return Said(sql, types.BIGINT)
-    if name in _WIDE:
+    if name in WIDE:
         return Said(sql, FieldType("DECIMAL", 38, 0))
     if name in _NAIVE:
         return Said(f"replace(({sql})::varchar, ' ', 'T')", FieldType("TIMESTAMP"))
@@ -70,7 +70,7 @@ def said(sql: str, native: queries.Type, depth: int = 0) -> Said:  # noqa: PLR09
 def _listed(sql: str, native: queries.Type, depth: int) -> Said:
     """Return a list with each of its items said."""
     item = f"item{depth}"
-    inner = said(item, native.children[0][1], depth + 1)
+    inner = said(item, child(native, 0), depth + 1)
     kind = types.NULL if inner.kind == types.NULL else FieldType("LIST", item=inner.kind)
     if inner.sql == item:
         return Said(sql, kind, inner.floats)
@@ -79,12 +79,20 @@ def _listed(sql: str, native: queries.Type, depth: int) -> Said:
 
 def _as_list(native: queries.Type) -> str:
     """Return the LIST type of a list or of an array of fixed size."""
-    return f"{native.children[0][1]}[]"
+    return f"{child(native, 0)}[]"
+
+
+def child(native: queries.Type, index: int) -> queries.Type:
+    """Return a type that another is made of."""
+    return cast("queries.Type", native.children[index][1])
 
 
 def _packed(sql: str, native: queries.Type, depth: int) -> Said:
     """Return a STRUCT with each of its fields said."""
-    parts = {name: said(f"({sql}).{queries.identifier(name)}", child, depth) for name, child in native.children}
+    parts = {
+        name: said(f"({sql}).{queries.identifier(name)}", child(native, index), depth)
+        for index, (name, _) in enumerate(native.children)
+    }
     kind = types.struct((name, part.kind) for name, part in parts.items()) or types.NULL
     floats = any(part.floats for part in parts.values())
     return Said(f"case when ({sql}) is not null then {packed(parts)} end", kind, floats)
@@ -93,7 +101,7 @@ def _packed(sql: str, native: queries.Type, depth: int) -> Said:
 def _mapped(sql: str, native: queries.Type, depth: int) -> Said:
     """Return a MAP with each of its values said."""
     item = f"item{depth}"
-    inner = said(item, native.children[1][1], depth + 1)
+    inner = said(item, child(native, 1), depth + 1)
     values = f"list_transform(map_values({sql}), lambda {item}: {inner.sql})"
     text = f"case when ({sql}) is not null then map(map_keys({sql}), {values}) end"
     return Said(text, FieldType("MAP", item=inner.kind), inner.floats)

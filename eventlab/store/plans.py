@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from eventlab.store.payloads import Said
     from eventlab.store.sources import Source
 
-_NUMBERS = frozenset("tinyint smallint integer bigint hugeint float double decimal ubigint uhugeint uinteger".split())
+_NUMBERS = frozenset({*payloads.INTEGERS, *payloads.WIDE, "float", "double", "decimal"})
 _NESTED = frozenset({"struct", "list", "array", "map", "union", "blob"})
 _ZONELESS = frozenset({"timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "date"})
 _DAY = r"\d{4}-\d\d-\d\d"
@@ -34,10 +35,10 @@ _UTC = re.compile(r"(Etc/)?(UTC|GMT|UCT|Zulu|Universal)", re.IGNORECASE)
 # An object whose minified text DuckDB writes as it was loses nothing when DuckDB takes keys out of it; NaN and the like,
 # which DuckDB lets pass, and numbers that it would write otherwise go to `exact_object`.
 _OBJECT = """
-case when not starts_with({text}, '{') or contains({text}, 'NaN') or contains({text}, 'Infinity') then exact_object({text})
-    when try(json({text})) = {text} then {made}
+case when not starts_with({text}, '{') or contains({text}, 'NaN') or contains({text}, 'Infinity') then {exact}({text})
+    when try(json({text}))::varchar = {text} then {made}
     when replace(try(json({text}))::varchar, ' ', '') = replace({text}, ' ', '') then {made}
-    else exact_object({text}) end
+    else {exact}({text}) end
 """
 _NULL_FAULT = "when {column} is null then {what} || ' is NULL, or its expression fails'"
 _NAME_FAULT = """
@@ -56,9 +57,11 @@ when not isfinite(occurred_at) or year(occurred_at at time zone 'UTC') not betwe
 """
 # RFC 9562, version 8: the digest with the bits of version and variant set. U+001F is in no name and in no JSON text.
 ID_OF = """
-((md5_number({content}) & 340277133820332220491130656110474158079::uhugeint)
+((md5_number({content}) & 340282366920937330081583660661634760703::uhugeint)
     | 604472133179351442128896::uhugeint)::uuid::varchar
 """
+OPTIONAL = ("actor", "correlation_id", "causation_id", "metadata")
+_CONTENT = ("stream_id", "event_type", "occurred_at", *OPTIONAL, "payload")
 
 
 @dataclass
@@ -77,6 +80,7 @@ class Plan:
     relation: str
     inner: dict[str, str] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    fine: list[str] = field(default_factory=lambda: [f"strlen(payload) <= {PAYLOAD_BYTES}"])
     given_id: bool = False
     fields: dict[str, Said] | None = None
     line_shape: bool = False
@@ -94,21 +98,18 @@ class Plan:
 
     def statement(self) -> str:
         """Return the statement that makes ``built``, a row for each row of the source, in its order."""
-        content = ", chr(31), ".join(
-            f"coalesce(epoch_us({name})::varchar, '')" if name == "occurred_at" else f"coalesce({name}, '')"
-            if name in self.inner else "''"
-            for name in ("stream_id", "event_type", "occurred_at", *OPTIONAL, "payload")
-        )
+        parts = {name: name if name in self.inner else "''" for name in _CONTENT}  # concat takes NULL for ''
+        if "occurred_at" in self.inner:
+            parts["occurred_at"] = "epoch_us(occurred_at)"
+        content = ", chr(31), ".join(parts.values())
         event_id = "event_id" if self.given_id else ID_OF.replace("{content}", f"concat({content})")
         kept = [*self.envelope(), *(name for name in ("shape", "keys") if name in self.inner)]
         inner = ",\n    ".join(f"{sql} as {name}" for name, sql in self.inner.items())
         return (
             f"create table built as select {event_id} as event_id, {', '.join(kept)},\n"
-            f"case {' '.join(self.faults)} end as fault\nfrom (select {inner}\nfrom {self.relation}) as rows"
+            f"case when {' and '.join(self.fine)} then null {' '.join(self.faults)} end as fault\n"
+            f"from (select {inner}\nfrom {self.relation}) as rows"
         )
-
-
-OPTIONAL = ("actor", "correlation_id", "causation_id", "metadata")
 
 
 def plan(connection: Connection, source: Source, parsed: Parsed, kinds: Mapping[str, FieldType], timezone: str) -> Plan:
@@ -123,6 +124,7 @@ def plan(connection: Connection, source: Source, parsed: Parsed, kinds: Mapping[
         if name in parsed.parts:
             made.inner[name] = _text(parsed.parts[name], natives[parsed.parts[name]])
             made.faults.append(_name_fault(name, optional=False))
+            made.fine.append(f"regexp_full_match({name}, '[!-~]{{1,512}}')")
     made.given_id = "event_id" in parsed.parts
     if "occurred_at" in parsed.parts:
         _time(made, parsed.parts["occurred_at"], natives[parsed.parts["occurred_at"]], timezone)
@@ -130,6 +132,7 @@ def plan(connection: Connection, source: Source, parsed: Parsed, kinds: Mapping[
         if name in parsed.parts:
             made.inner[name] = _text(parsed.parts[name], natives[parsed.parts[name]])
             made.faults.append(_name_fault(name, optional=True))
+            made.fine.append(f"coalesce(regexp_full_match({name}, '[!-~]{{1,512}}'), true)")
     if "metadata" in parsed.parts:
         _metadata(made, parsed.parts["metadata"], natives[parsed.parts["metadata"]])
     _payload(connection, made, source, parsed, columns)
@@ -141,7 +144,10 @@ def _relation(source: Source, parsed: Parsed, kinds: Mapping[str, FieldType]) ->
     if not source.is_json:
         return "source", list(source.columns)
     keys = {key.lower(): key for name in sorted(parsed.columns) if (key := key_of(name, kinds)) is not None}
-    columns = [f"{_read(key, kinds[key])} as {queries.identifier(key)}" for key in keys.values()]
+    columns = [  # of a line that is no JSON, nothing can be read
+        f"case when shape is not null then {_read(key, kinds[key])} end as {queries.identifier(key)}"
+        for key in keys.values()
+    ]
     hidden = ["line as __line", "shape as __shape"]
     return f"(select {', '.join([*hidden, *columns])} from source) as source", list(kinds)
 
@@ -200,8 +206,11 @@ def _time(made: Plan, expression: Expression, native: queries.Type, timezone: st
     sql = f"try({expression.sql})" if expression.bare is None else expression.sql
     if native.id in _NUMBERS and str(native) != "JSON":
         message = f"occurred_at: {expression.text!r} is {native}, not a time"
-        raise InvalidSource(message, hint=f"Say what it counts: to_timestamp({expression.text}) for seconds, "
-                            f"epoch_ms({expression.text}) for milliseconds.")
+        raise InvalidSource(
+            message,
+            hint=f"Say what it counts: to_timestamp({expression.text}) for seconds, "
+            f"epoch_ms({expression.text}) for milliseconds.",
+        )
     if native.id == "timestamp with time zone":
         made.inner["occurred_at"] = sql
     elif native.id in _ZONELESS:
@@ -220,6 +229,9 @@ def _time(made: Plan, expression: Expression, native: queries.Type, timezone: st
         raise InvalidSource(message, hint="Give a timestamp, a date, or ISO 8601 text.")
     shown = "occurred_text" if "occurred_text" in made.inner else "null::varchar"
     made.faults.append(_TIME_FAULT.replace("occurred_text", shown))
+    made.fine.append(
+        "occurred_at between timestamptz '0001-01-01 00:00:00+00' and timestamptz '9999-12-31 23:59:59.999999+00'"
+    )
 
 
 def _local(naive: str, timezone: str, *, utc: bool) -> str:
@@ -233,7 +245,8 @@ def _local(naive: str, timezone: str, *, utc: bool) -> str:
 
 def _object(text: str, made: str) -> str:
     """Return the SQL of ``made`` from a text that is a JSON object, exactly; NULL where it is none."""
-    return _OBJECT.replace("{text}", text).replace("{made}", made)
+    exact = "exact_line" if text == "__line" else "exact_object"
+    return _OBJECT.replace("{text}", text).replace("{made}", made).replace("{exact}", exact)
 
 
 def _metadata(made: Plan, expression: Expression, native: queries.Type) -> None:
@@ -244,8 +257,11 @@ def _metadata(made: Plan, expression: Expression, native: queries.Type) -> None:
         sql = f"try({expression.sql}::varchar)"
     made.inner["metadata_text"] = sql
     made.inner["metadata"] = f"case when ({sql}) is not null then {_object(f'({sql})', f'({sql})')} end"
-    made.faults.append("when metadata is null and metadata_text is not null then 'metadata: ' || "
-                       "coalesce(json_fault(metadata_text), 'is no JSON object')")
+    made.fine.append("(metadata is not null or metadata_text is null)")
+    made.faults.append(
+        "when metadata is null and metadata_text is not null then 'metadata: ' || "
+        "coalesce(json_fault(metadata_text), 'is no JSON object')"
+    )
 
 
 def _payload(connection: Connection, made: Plan, source: Source, parsed: Parsed, columns: list[str]) -> None:
@@ -256,9 +272,12 @@ def _payload(connection: Connection, made: Plan, source: Source, parsed: Parsed,
         if source.is_json and all(e.bare is not None for e in parsed.fields.values()):
             _picked(connection, made, parsed.fields, columns)
         else:
-            parts = {name: payloads.said(f"try({e.sql})" if e.bare is None else e.sql,
-                                         mappings.bound(connection, e, made.relation, columns))
-                     for name, e in parsed.fields.items()}
+            parts = {
+                name: payloads.said(
+                    f"try({e.sql})" if e.bare is None else e.sql, mappings.bound(connection, e, made.relation, columns)
+                )
+                for name, e in parsed.fields.items()
+            }
             _struct(made, parts, None)
             if source.is_json:
                 made.fields = None
@@ -266,14 +285,19 @@ def _payload(connection: Connection, made: Plan, source: Source, parsed: Parsed,
         _line(made, frozenset(key for name in parsed.taken if (key := key_of(name, columns)) is not None))
     else:
         taken = {name.lower() for name in parsed.taken}
-        parts = {name: payloads.said(f"source.{queries.identifier(name)}", native)
-                 for name, native in source.columns.items() if name.lower() not in taken}
+        parts = {
+            name: payloads.said(f"source.{queries.identifier(name)}", native)
+            for name, native in source.columns.items()
+            if name.lower() not in taken
+        }
         _struct(made, parts, None)
     if made.fields is None and "shape" not in made.inner:
         made.inner["shape"] = sources.SHAPE.replace("{text}", made.inner["payload"])
         made.inner["keys"] = _keys(made.inner["payload"])
-    made.faults.append(f"when strlen(payload) > {PAYLOAD_BYTES} then 'the payload has ' || strlen(payload) || "
-                       f"' bytes, at most {PAYLOAD_BYTES} are allowed'")
+    made.faults.append(
+        f"when strlen(payload) > {PAYLOAD_BYTES} then 'the payload has ' || strlen(payload) || "
+        f"' bytes, at most {PAYLOAD_BYTES} are allowed'"
+    )
 
 
 def _keys(text: str) -> str:
@@ -297,7 +321,7 @@ def _line(made: Plan, taken: frozenset[str]) -> None:
 
 def _quoted(key: str) -> str:
     """Return a key as JSON text."""
-    return types.json.dumps(key, ensure_ascii=False)
+    return json.dumps(key, ensure_ascii=False)
 
 
 def _picked(connection: Connection, made: Plan, fields: Mapping[str, Expression], columns: list[str]) -> None:
@@ -315,8 +339,10 @@ def _whole(connection: Connection, made: Plan, expression: Expression, columns: 
     """Plan the payload as what one expression yields."""
     native = mappings.bound(connection, expression, made.relation, columns)
     if native.id == "struct":
-        parts = {name: payloads.said(f"{expression.sql}.{queries.identifier(name)}", child)
-                 for name, child in native.children}
+        parts = {
+            name: payloads.said(f"{expression.sql}.{queries.identifier(name)}", payloads.child(native, index))
+            for index, (name, _) in enumerate(native.children)
+        }
         _struct(made, parts, expression.sql)
         return
     if native.id == "map":
@@ -326,11 +352,15 @@ def _whole(connection: Connection, made: Plan, expression: Expression, columns: 
         made.inner["payload_text"] = f"try({expression.sql}::varchar)"
     else:
         message = f"payload: {expression.text!r} is {native}, not an object"
-        raise InvalidSource(message, hint="Give an expression that yields a STRUCT or a JSON object, or a list of columns.")
+        raise InvalidSource(
+            message, hint="Give an expression that yields a STRUCT or a JSON object, or a list of columns."
+        )
     text = f"({made.inner['payload_text']})"
     made.inner["payload"] = _object(text, text)
-    made.faults.append("when payload is null then 'the payload ' || case when payload_text is null then 'is NULL' "
-                       "else coalesce(json_fault(payload_text), 'is no JSON object') end")
+    made.faults.append(
+        "when payload is null then 'the payload ' || case when payload_text is null then 'is NULL' "
+        "else coalesce(json_fault(payload_text), 'is no JSON object') end"
+    )
 
 
 def _struct(made: Plan, parts: dict[str, Said], given: str | None) -> None:
@@ -343,4 +373,5 @@ def _struct(made: Plan, parts: dict[str, Said], given: str | None) -> None:
     floats = [name for name, part in parts.items() if part.floats]
     if floats:
         doubtful = "(contains(payload, 'NaN') or contains(payload, 'Infinity'))"
+        made.fine.append(f"not {doubtful}")
         made.faults.append(f"when {doubtful} then json_fault(payload)")

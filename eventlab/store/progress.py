@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Report = Callable[[str, float | None], None]
 
 
 @contextlib.contextmanager
-def reporting(progress: bool | Report | None) -> Iterator[Report]:
+def reporting(progress: bool | Report | None) -> Iterator[Report]:  # noqa: FBT001 - as users give it to ingest
     """Yield where to report a step and its fraction (None: not known)."""
     if callable(progress):
         yield progress

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import uuid
 from dataclasses import dataclass
@@ -58,7 +57,7 @@ def recover(path: Path) -> Recovery:
         try:
             _build(new, layout, lake, snapshot)
             notes = _put_aside(layout)
-            os.replace(new, layout.journal)
+            new.replace(layout.journal)
             layouts.flush(path)
         finally:
             new.unlink(missing_ok=True)
@@ -94,22 +93,22 @@ def _build(new: Path, layout: Layout, lake: Lake, snapshot: Snapshot) -> None:
         with queries.connect(layout.timezone, spill=str(layout.spill)) as connection:
             heads = queries.rows(connection, queries.fill(_HEADS, lake=source))
     with journals.translated(new):
-        connection = sqlite3.connect(new, isolation_level=None)
+        journal = sqlite3.connect(new, isolation_level=None)
         try:
-            connection.execute("begin")
-            connection.executemany(UPSERT, ((stream_id, version) for stream_id, version, _ in heads))
-            connection.executemany(
+            journal.execute("begin")
+            journal.executemany(UPSERT, ((stream_id, version) for stream_id, version, _ in heads))
+            journal.executemany(
                 "insert into definitions values (?, ?)", ((d["registry_version"], text) for d, text in documents)
             )
-            connection.execute(
+            journal.execute(
                 "update log set head = ?1, sealed = ?1, recorded_at = ?2, registry = ?3",
                 (snapshot.sealed, max((row[2] for row in heads), default=0), len(documents)),
             )
-            connection.execute("commit")
-            connection.execute("pragma wal_checkpoint(truncate)")
-            connection.execute("pragma journal_mode = delete")  # one file, which a rename moves whole
+            journal.execute("commit")
+            journal.execute("pragma wal_checkpoint(truncate)")
+            journal.execute("pragma journal_mode = delete")  # one file, which a rename moves whole
         finally:
-            connection.close()
+            journal.close()
     layouts.flush(new)
 
 
@@ -140,7 +139,7 @@ def _put_aside(layout: Layout) -> list[str]:
         file = layout.journal.with_name(f"{layout.journal.name}{suffix}")
         if file.exists():
             kept = layout.path / f"{aside}{suffix}"
-            os.replace(file, kept)
+            file.replace(kept)
             if not suffix:
                 notes.append(f"The damaged journal is kept as {kept.name}.")
     return notes

@@ -79,9 +79,16 @@ def shapes(connection: Connection, plan: Plan, only: Collection[str] | None = No
         )
     )
     connection.unregister("wanted")
-    known = [(row, json.loads(found[row[3]])) for row in grouped]
+    read = {number: json.loads(structure) for number, structure in found.items()}
+    known = [(row, part if isinstance(part := read[row[3]], dict) else {}) for row in grouped]  # of {} it is "JSON"
     return [
-        Shape(*row[:3], _count(structure), {name: part for name, part in structure.items() if name not in plan.taken})
+        Shape(
+            row[0],
+            row[1],
+            row[2],
+            _count(structure),
+            {name: part for name, part in structure.items() if name not in plan.taken},
+        )
         for row, structure in known
     ]
 
@@ -91,7 +98,9 @@ def repeated_keys(connection: Connection, plan: Plan, found: Iterable[Shape] | N
 
     The count says nothing where objects are in lists; there only the keys of the object itself are compared.
     """
-    text, source, same = ("line", "from source", "source.rowid = built.rowid and") if plan.line_shape else ("payload", "", "")
+    text, source, same = (
+        ("line", "from source", "source.rowid = built.rowid and") if plan.line_shape else ("payload", "", "")
+    )
     twice = f"len(json_keys({text})) > len(list_distinct(json_keys({text})))"
     tests: list[str] = [] if found is not None else [twice]
     lists = {(shape.key, shape.keys) for shape in found or () if shape.expected is None}
@@ -101,7 +110,9 @@ def repeated_keys(connection: Connection, plan: Plan, found: Iterable[Shape] | N
             listed = ", ".join(f"({key}::ubigint, {count})" for key, count in sorted(pairs))
             tests.append(f"((built.shape, built.keys) in ({listed}) and {test})")
     for test in tests:
-        connection.execute(f"update built set fault = json_fault({text}) {source} where {same} fault is null and {test}")
+        connection.execute(
+            f"update built set fault = json_fault({text}) {source} where {same} fault is null and {test}"
+        )
 
 
 def _count(structure: object) -> int | None:
@@ -110,7 +121,11 @@ def _count(structure: object) -> int | None:
         parts = [_count(part) for part in structure.values()]
         return None if None in parts else len(parts) + sum(part for part in parts if part is not None)
     if isinstance(structure, list):
-        return 0 if all(isinstance(part, str) or (isinstance(part, list) and _count(part) == 0) for part in structure) else None
+        return (
+            0
+            if all(isinstance(part, str) or (isinstance(part, list) and _count(part) == 0) for part in structure)
+            else None
+        )
     return 0
 
 
@@ -131,11 +146,23 @@ def fields_of(structure: dict[str, Any]) -> dict[str, FieldType]:
 
 def kinds_at_once(connection: Connection) -> dict[str, Kinds]:
     """Return the types of the fields of each event type where there are too many structures."""
-    grouped = queries.rows(
-        connection,
-        "select event_type, json_group_structure(payload)::varchar from built where fault is null group by 1",
+    return keys_at_once(
+        connection, "payload", "(select event_type, payload from built where fault is null)", "event_type"
     )
-    return {name: tuple(fields_of(part).items()) if isinstance(part := json.loads(text), dict) else () for name, text in grouped}
+
+
+def keys_at_once(connection: Connection, text: str, relation: str, group: str) -> dict[str, Kinds]:
+    """Return the type of every key of objects by group, key by key, in alphabetical order."""
+    pointer = "'/' || replace(replace(key, '~', '~0'), '/', '~1')"
+    found = queries.rows(
+        connection,
+        f"select {group} as grouped, key, json_group_structure(json_extract({text}, {pointer}))::varchar "
+        f"from (select {group}, {text}, unnest(json_keys({text})) as key from {relation}) group by all order by key",
+    )
+    kinds: defaultdict[str, list[tuple[str, FieldType]]] = defaultdict(list)
+    for name, key, structure in found:
+        kinds[name].append((key, types.of_structure(structure)))
+    return {name: tuple(fields) for name, fields in kinds.items()}
 
 
 def screen(connection: Connection, plan: Plan, definition: Definition, found: list[Shape] | None) -> None:
@@ -156,14 +183,14 @@ def screen(connection: Connection, plan: Plan, definition: Definition, found: li
         for number, text in zip(batch["number"].to_pylist(), batch["payload"].to_pylist(), strict=True):
             reason = misfit(definition, decode(text))
             if reason is not None:
-                faults[number] = f"{definition.event_type}.{reason}"
+                faults[number] = f"{definition.event_type}: {reason}"
     mark(connection, faults)
 
 
 def misfit(definition: Definition, payload: dict[str, Any]) -> str | None:
     """Return why a payload does not fit a definition; None if it does."""
     absent = next((name for name in definition.required if payload.get(name) is None), None)
-    return f"{absent}: is missing" if absent is not None else definition.fits(payload)
+    return f"{absent} is missing" if absent is not None else definition.fits(payload)
 
 
 def mark(connection: Connection, faults: dict[int, str]) -> None:
@@ -182,7 +209,8 @@ def _doubts(definition: Definition, found: list[Shape], key: str) -> str:
     tests: set[str] = set()
     for shape in found:
         doubts = {
-            _doubt(kind, shape.structure.get(name, "NULL"), _pointer("", name)) for name, kind in definition.kinds.items()
+            _doubt(kind, shape.structure.get(name, "NULL"), _pointer("", name))
+            for name, kind in definition.kinds.items()
         }
         lacks = any(shape.structure.get(name, "NULL") == "NULL" for name in definition.required)
         if lacks or "true" in doubts:
@@ -204,6 +232,8 @@ def _doubt(kind: FieldType, structure: object, path: str) -> str:  # noqa: PLR09
     if structure == "NULL" or kind.kind == "JSON":
         return ""
     text = f"json_extract_string(payload, {queries.literal(path)})"
+    if not isinstance(structure, str):
+        return _nested(kind, structure, path)
     if kind.kind in types.INTEGERS and structure in _WHOLE:
         return f"({text} is not null and try_cast({text} as {kind.kind}) is null)"
     if kind.kind in {"FLOAT", "DOUBLE"} and structure in _NUMBERS:
@@ -220,14 +250,14 @@ def _doubt(kind: FieldType, structure: object, path: str) -> str:  # noqa: PLR09
         return f"({text} is not null and (not regexp_full_match({text}, {pattern}) or try_cast({text} as {kind.kind}) is null))"
     if kind.kind == "ENUM" and structure == "VARCHAR":
         return f"({text} is not null and {text} not in ({', '.join(map(queries.literal, kind.values))}))"
+    return "true"
+
+
+def _nested(kind: FieldType, structure: object, path: str) -> str:
+    """Return the doubt about an object or a list: of a list or a map none only if no item can be a misfit."""
     if kind.kind == "STRUCT" and isinstance(structure, dict):
         doubts = [_doubt(child, structure.get(name, "NULL"), _pointer(path, name)) for name, child in kind.fields]
         return "true" if "true" in doubts else " or ".join(f"coalesce({doubt}, true)" for doubt in doubts if doubt)
-    return _nested(kind, structure)
-
-
-def _nested(kind: FieldType, structure: object) -> str:
-    """Return the doubt about a list or a map: none only if no item can be a misfit."""
     if kind.item is None:
         return "true"
     items: Iterator[object] | None = None

@@ -182,33 +182,36 @@ class Sealer:
         self._wake.set()
 
     def close(self) -> None:
-        """Finish what is under way."""
+        """Finish what is under way, and seal a long tail."""
         self._closing = True
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
         state = self._store.journal.state()
         if self._appended and state.head - state.sealed >= SEAL_ON_CLOSE:
-            with lease(self._store, self._owner) as ours:
-                if ours:
-                    seal(self._store)
+            self._seal()
 
     def _run(self) -> None:
         """Seal whenever there is enough, until closed."""
         while True:
             self._wake.wait()
+            self._wake.clear()
             if self._closing:
                 return
-            try:
-                with lease(self._store, self._owner) as ours:
-                    if ours:
-                        seal(self._store)
-                        compact(self._store, at_least=_MANY)
-                self.failure = None
-            except EventlabError as error:  # the events are safe in the journal; log.info() shows why they stay there
-                self.failure = error
+            self._seal()
+            # what could not be sealed now is tried again when the tail has grown somewhat further
             self._sealed = max(self._store.lake.snapshot().sealed, self._sealed + self._at // 10)
-            self._wake.clear()
+
+    def _seal(self) -> None:
+        """Seal, unless another process does. A failure is kept: the events are safe in the journal, and info() tells it."""
+        try:
+            with lease(self._store, self._owner) as ours:
+                if ours:
+                    seal(self._store)
+                    compact(self._store, at_least=_MANY)
+            self.failure = None
+        except EventlabError as error:
+            self.failure = error
 
 
 @contextlib.contextmanager

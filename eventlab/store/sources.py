@@ -8,27 +8,30 @@ from __future__ import annotations
 import glob
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.dataset as pad
 
 from eventlab import events, queries
 from eventlab.errors import InvalidEvent, InvalidSource
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from eventlab.queries import Connection
 
 SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 _COMPRESSED = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd"}
-_QUERY = re.compile(r"\s*(select|from|with|values|pivot|unpivot|table|describe|summarize)\b|\s*[(/-]", re.IGNORECASE)
+_QUERY = re.compile(
+    r"\s*((select|from|with|values|pivot|unpivot|table|describe|summarize)[\s(*'\"]|\(|--|/\*)", re.IGNORECASE
+)
 _LINE_BYTES = 40_000_000  # room for a payload of 16 MB and what is taken out of it
 _BATCH = 10_000
 
-SHAPE = "hash(try(json_structure({text})))"
+SHAPE = "nullif(hash(try(json_structure({text}))), hash(null::json))"  # NULL of what is no JSON
 _SHAPE = queries.fill(SHAPE, text="line")
 
 # \x01 is no part of a JSON text, so that a line is one column; a line that has it comes out cut, as no JSON
@@ -77,7 +80,7 @@ class Source:
     faults: dict[int, str] = field(default_factory=dict)
 
 
-def opened(connection: Connection, source: object) -> Source:  # noqa: PLR0911 - one line a kind
+def opened(connection: Connection, source: object) -> Source:
     """Return a source as the relation ``source`` of ``connection``.
 
     Raises
@@ -97,7 +100,9 @@ def opened(connection: Connection, source: object) -> Source:  # noqa: PLR0911 -
     if isinstance(source, Iterable) and not isinstance(source, (bytes, dict)):
         return _objects(connection, iter(source))
     message = f"{type(source).__name__} is no source"
-    raise InvalidSource(message, hint="Give a path, a SELECT, a Polars, Arrow or pandas frame, or an iterable of dicts.")
+    raise InvalidSource(
+        message, hint="Give a path, a SELECT, a Polars, Arrow or pandas frame, or an iterable of dicts."
+    )
 
 
 def _is_path(text: str) -> bool:
@@ -127,6 +132,8 @@ def _files(connection: Connection, path: str) -> Source:
         raise InvalidSource(message, hint="Load them one format at a time.")
     [(suffix, compression)] = kinds
     starts = [_start(file, compression) for file in files]
+    if suffix == ".json":
+        _check_ends(files, starts)
     with queries.sourced(path):
         if suffix == ".parquet":
             listed = queries.literal(files)
@@ -168,6 +175,18 @@ def _start(file: str, compression: str) -> bytes:
     return start
 
 
+def _check_ends(files: list[str], starts: list[bytes]) -> None:
+    """Raise InvalidSource where an array does not end: DuckDB reads it as far as it goes. Of plain files only."""
+    for file, start in zip(files, starts, strict=True):
+        with Path(file).open("rb") as stream:
+            plain = stream.read(1) == start[:1]
+            stream.seek(-min(Path(file).stat().st_size, 4096), 2)
+            end = stream.read().rstrip()
+        if plain and start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[") and not end.endswith(b"]"):
+            message = f"{file}: the array does not end: the file is cut"
+            raise InvalidSource(message, hint="Get the whole file.")
+
+
 def _is_line(start: bytes) -> bool:
     """Tell whether a JSON file has an object a line, from how it starts."""
     first = start.removeprefix(b"\xef\xbb\xbf").strip().split(b"\n", 1)[0].rstrip()
@@ -189,10 +208,19 @@ def _retyped(connection: Connection, name: str) -> Source:
     )
     [answer] = queries.rows(connection, f"select {tests} from source")
     kinds = [
-        next((kind for kind, holds in zip(("bigint", "double", "boolean"), answer[3 * i : 3 * i + 3], strict=True) if holds), "")
+        next(
+            (
+                kind
+                for kind, holds in zip(("bigint", "double", "boolean"), answer[3 * i : 3 * i + 3], strict=True)
+                if holds
+            ),
+            "",
+        )
         for i in range(len(texts))
     ]
-    casts = (f"{c}::{kind} as {c}" if kind else c for c, kind in zip(map(queries.identifier, texts), kinds, strict=True))
+    casts = (
+        f"{c}::{kind} as {c}" if kind else c for c, kind in zip(map(queries.identifier, texts), kinds, strict=True)
+    )
     connection.execute("alter table source rename to texts")
     connection.execute(queries.fill("create view source as select {casts} from texts", casts=casts))
     return _typed(connection, name, kept=False)
@@ -216,7 +244,7 @@ def _typed(connection: Connection, name: str, *, kept: bool) -> Source:
     return Source(name, is_json=False, columns=columns, kept=kept)
 
 
-def _arrow(source: Any) -> Any:  # noqa: ANN401 - whatever a user has
+def _arrow(source: Any) -> Any:  # noqa: ANN401, PLR0911 - whatever a user has, a line a kind
     """Return tabular data as an Arrow table, or as a reader where it can be read once; None if it is not tabular."""
     module = type(source).__module__.split(".")[0]
     try:
@@ -230,7 +258,7 @@ def _arrow(source: Any) -> Any:  # noqa: ANN401 - whatever a user has
             return source
         if isinstance(source, pa.RecordBatch):
             return pa.Table.from_batches([source])
-        if isinstance(source, pad.Dataset):
+        if module == "pyarrow" and hasattr(source, "scanner"):  # a Dataset, whose module would load pandas
             return source.scanner().to_reader()
         return pa.RecordBatchReader.from_stream(source) if hasattr(source, "__arrow_c_stream__") else None
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, AttributeError) as error:

@@ -6,18 +6,18 @@ what is wrong with rows (names, types, payloads, ids) and offer the rest as ``st
 
 from __future__ import annotations
 
-import contextlib
+import json
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import pyarrow as pa
 
 from eventlab import events, queries
-from eventlab.errors import InvalidEvent, InvalidSource, near
+from eventlab.errors import InvalidEvent, near
 from eventlab.schemas import types
 from eventlab.store import mappings, objects, plans, screening, sources
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
     from eventlab.queries import Connection
     from eventlab.schemas import FieldType, Registry
-    from eventlab.store.mappings import Mapping, Parsed
+    from eventlab.store.mappings import Mapping
     from eventlab.store.plans import Plan
     from eventlab.store.sources import Source
 
 Progress = Callable[[str, float | None], None]
-MEMORY = "1500MB"
+MEMORY = "2GB"
 _NAMED = 5  # rows that an error names
 _ENVELOPE = ("actor", "correlation_id", "causation_id", "compensates", "metadata")
 
@@ -51,6 +51,8 @@ class Staged:
         The types of the fields of each event type that is unknown or inferred.
     timed
         Whether events say when they occurred; if not, ``occurred_at`` is NULL throughout.
+    source
+        What the source is called.
     """
 
     connection: Connection
@@ -60,11 +62,14 @@ class Staged:
     refused: int = 0
     kinds: dict[str, tuple[tuple[str, FieldType], ...]] = field(default_factory=dict)
     timed: bool = False
+    source: str = ""
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -114,7 +119,8 @@ def stage(
         tell("reading", None)
         parsed = mappings.parsed(staged.connection, mapping)
         opened = sources.opened(staged.connection, source)
-        plan = plans.plan(staged.connection, opened, parsed, _keys(staged.connection, opened, parsed), timezone)
+        staged.source = opened.name
+        plan = plans.plan(staged.connection, opened, parsed, _keys(staged.connection, opened), timezone)
         objects.install(staged.connection, plan.taken, plan.picked)
         tell("building", None)
         with queries.sourced(opened.name):
@@ -129,16 +135,14 @@ def stage(
     return staged
 
 
-def _keys(connection: Connection, source: Source, parsed: Parsed) -> dict[str, FieldType]:
+def _keys(connection: Connection, source: Source) -> dict[str, FieldType]:
     """Return the type of every key of a JSON source, as wide as all of its rows need."""
     if not source.is_json:
         return {}
     grouped = queries.rows(connection, f"select min(rowid) from source group by shape limit {screening.MANY + 1}")
     if len(grouped) > screening.MANY:
-        names = ", ".join(queries.literal(name) for name in parsed.columns)
-        del names
-        [(text,)] = queries.rows(connection, "select json_group_structure(line)::varchar from source where shape is not null")
-        return screening.fields_of(structure) if isinstance(structure := types.json.loads(text), dict) else {}
+        relation = "(select 'all' as source, line from source where try(json_type(line)) = 'OBJECT')"
+        return dict(screening.keys_at_once(connection, "line", relation, "source").get("all", ()))
     connection.register("wanted", pa.table({"number": pa.array([row[0] for row in grouped], pa.int64())}))
     found = queries.rows(
         connection,
@@ -147,7 +151,7 @@ def _keys(connection: Connection, source: Source, parsed: Parsed) -> dict[str, F
     connection.unregister("wanted")
     keys: dict[str, FieldType] = {}
     for (text,) in found:
-        structure = types.json.loads(text) if text else None
+        structure = json.loads(text) if text else None
         if isinstance(structure, dict):
             for name, kind in screening.fields_of(structure).items():
                 keys[name] = types.widen(keys.get(name, types.NULL), kind)
@@ -158,10 +162,13 @@ def _check(staged: Staged, source: Source, plan: Plan, registry: Registry, *, st
     """Mark what is wrong with rows, and learn the types of fields."""
     connection = staged.connection
     if source.faults:
-        connection.execute("update built set fault = null where fault is not null")if False else None
         screening.mark(connection, source.faults)
-    found = [name for (name,) in queries.rows(
-        connection, "select event_type from built where fault is null group by 1 order by min(rowid)")]
+    found = [
+        name
+        for (name,) in queries.rows(
+            connection, "select event_type from built where fault is null group by 1 order by min(rowid)"
+        )
+    ]
     names = _types(connection, registry, found, strict=strict)
     defined = [name for name in names if (known := registry.get(name)) and known.latest.origin == "defined"]
     free = [name for name in names if name not in set(defined)]
@@ -196,7 +203,8 @@ def _types(connection: Connection, registry: Registry, found: list[str], *, stri
         good.append(name)
     for name, reason in faults.items():
         connection.execute(
-            "update built set fault = $reason where fault is null and event_type = $name", {"reason": reason, "name": name}
+            "update built set fault = $reason where fault is null and event_type = $name",
+            {"reason": reason, "name": name},
         )
     return good
 
@@ -219,10 +227,13 @@ def _typed_kinds(connection: Connection, plan: Plan) -> dict[str, screening.Kind
     """Return the types of the fields of each event type from the columns; NULL where a type has no value."""
     parts = plan.fields or {}
     counts = ", ".join(["count(*)", *(f"count({part.sql})" for part in parts.values())])
-    grouped = queries.rows(connection, f"select {plan.event_type} as event_type, {counts} from {plan.relation} group by 1")
+    grouped = queries.rows(
+        connection, f"select {plan.event_type} as event_type, {counts} from {plan.relation} group by 1"
+    )
     return {
         row[0]: tuple(
-            (name, part.kind if count else types.NULL) for (name, part), count in zip(parts.items(), row[2:], strict=True)
+            (name, part.kind if count else types.NULL)
+            for (name, part), count in zip(parts.items(), row[2:], strict=True)
         )
         for row in grouped
     }
@@ -283,7 +294,10 @@ def _finish(staged: Staged, source: Source, plan: Plan, on_invalid: Literal["rai
     staged.timed = "occurred_at" in plan.inner
     given = plan.envelope()
     columns = [
-        "rowid as source_row", "event_id", "stream_id", "event_type",
+        "rowid as source_row",
+        "event_id",
+        "stream_id",
+        "event_type",
         "occurred_at" if staged.timed else "null::timestamptz as occurred_at",
         *(name if name in given else f"null::varchar as {name}" for name in _ENVELOPE),
         "payload",
@@ -307,11 +321,12 @@ def _keep_refused(connection: Connection, source: Source, *, any_refused: bool) 
 
 def _refusal(connection: Connection, source: Source, count: int) -> InvalidEvent:
     """Return the error that names the first rows which are no events."""
-    first = queries.rows(connection, f"select rowid + 1, fault from built where fault is not null order by rowid limit {_NAMED}")
+    first = queries.rows(
+        connection, f"select rowid + 1, fault from built where fault is not null order by rowid limit {_NAMED}"
+    )
     listed = "\n".join(f"row {number}: {reason}" for number, reason in first)
     more = f"\n… and {count - len(first)} more" if count > len(first) else ""
-    message = f"{source.name}: {count} row{'s' if count > 1 else ''} cannot be recorded, nothing was loaded\n{listed}{more}"
+    message = (
+        f"{source.name}: {count} row{'s' if count > 1 else ''} cannot be recorded, nothing was loaded\n{listed}{more}"
+    )
     return InvalidEvent(message, hint='Correct them, or load the rest with on_invalid="quarantine".')
-
-
-__all__ = ["Progress", "Staged", "stage", "InvalidSource", "contextlib", "Iterator", "Any"]

@@ -11,14 +11,16 @@ from eventlab.errors import InvalidArgument, StoreCorrupt, StoreReadOnly
 from eventlab.events import COLUMNS
 from eventlab.schemas import Definition, Registry
 from eventlab.store import journals, layouts
-from eventlab.store.journals import Journal, State
-from eventlab.store.lakes import Lake, Snapshot, writing
+from eventlab.store.journals import Journal
+from eventlab.store.lakes import Lake, writing
 from eventlab.store.presences import Presence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from eventlab.store.journals import State
+    from eventlab.store.lakes import Snapshot
     from eventlab.store.layouts import Layout
 
 _HEADS_BEYOND = """
@@ -92,8 +94,12 @@ class Store:
             return []
         columns = [f"epoch_us({name}) as {name}" if name.endswith("_at") else name for name in COLUMNS]
         if len(event_ids) <= _FEW:  # a list of literals is what DuckDB takes to a file's Bloom filter
-            where = f"event_id in ({', '.join(map(queries.literal, event_ids))})"
-            text = queries.fill(f"select {{columns}} from {{lake}} where {where}", columns=columns, lake=self.scan(snapshot))
+            text = queries.fill(
+                "select {columns} from {lake} where event_id in ({ids})",
+                columns=columns,
+                lake=self.scan(snapshot),
+                ids=map(queries.literal, event_ids),
+            )
             return self.look_up(text)
         text = queries.fill(
             "select {columns} from {lake} semi join (select unnest($ids) as event_id) using (event_id)",
@@ -119,13 +125,14 @@ class Store:
             self.journal.execute_many(UPSERT, heads)
             self.journal.execute("delete from tail where position <= ?", (snapshot.sealed,))
             self.journal.execute(
-                "update log set head = ?1, sealed = ?1, recorded_at = max(recorded_at, ?2)", (snapshot.sealed, last or 0)
+                "update log set head = ?1, sealed = ?1, recorded_at = max(recorded_at, ?2)",
+                (snapshot.sealed, last or 0),
             )
         if state.pending is not None:
             self.journal.execute("update log set pending = null")
         return self.journal.state()
 
-    def look_up(self, text: str, params: dict[str, object] | None = None) -> list[tuple[Any, ...]]:
+    def look_up(self, text: str, params: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         """Return the rows of a query on the store's own connection."""
         with self._lock:
             if self._lookup is None:
@@ -148,7 +155,7 @@ class Store:
 _FEW = 1000  # ids that are looked up one by one
 
 
-def open_store(  # noqa: PLR0913 - the settings of a store
+def open_store(
     path: Path,
     *,
     create: bool,
