@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
@@ -103,8 +104,8 @@ def parsed(connection: queries.Connection, mapping: Mapping) -> Parsed:
         items: Iterable[tuple[str, str]] = payload.items()
     elif isinstance(payload, Sequence):
         items = ((name, queries.identifier(name) if isinstance(name, str) else name) for name in payload)
-    else:  # type: ignore[unreachable]  # a caller may give anything
-        message = f"payload: {payload!r} is no mapping to a payload"
+    else:
+        message = f"payload: {payload!r} is no mapping to a payload"  # type: ignore[unreachable]  # callers may be untyped
         raise InvalidSource(message, hint="Give a list of columns, a dict of name to expression, or one expression.")
     fields = {name: _expression(connection, f"payload[{name!r}]", text) for name, text in items}
     return Parsed(parts, _distinct(fields), None)
@@ -126,6 +127,8 @@ def _expression(connection: queries.Connection, argument: str, text: object) -> 
         raise InvalidSource(
             message, hint='Give text: a column, like "user_id", or an expression, like "\'order-\' || id".'
         )
+    if text.strip().lower() in _reserved():  # a column that is called like a word of SQL, such as ``at``
+        text = queries.identifier(text.strip())
     tree = _tree(connection, argument, text)
     nodes = list(_nodes(tree))
     refused = next((_REFUSED[kind] for node in nodes if (kind := str(node.get("class"))) in _REFUSED), None)
@@ -135,6 +138,15 @@ def _expression(connection: queries.Connection, argument: str, text: object) -> 
     names = [node["column_names"] for node in nodes if node.get("class") == "COLUMN_REF"]
     bare = names[0][0] if tree.get("class") == "COLUMN_REF" and len(names[0]) == 1 else None
     return Expression(argument, text, frozenset(part for name in names for part in name[:2]), bare)
+
+
+@functools.cache
+def _reserved() -> frozenset[str]:
+    """Return the words that cannot stand for a column without quotes, but those that are values."""
+    text = "select keyword_name from duckdb_keywords() where keyword_category in ('reserved', 'type_function')"
+    with queries.connect() as connection:
+        words = {word for (word,) in queries.rows(connection, text)}
+    return frozenset(words - {"null", "true", "false"})
 
 
 def _tree(connection: queries.Connection, argument: str, text: str) -> dict[str, Any]:

@@ -46,7 +46,10 @@ def queries(folder: Folder) -> Iterator[Row]:
     typed = f"'{folder.typed(_EVENTS)}'"
     with el.open(folder.store(_EVENTS)) as log, connected() as connection:
         connection.execute("set parquet_metadata_cache = true")
-        for name, text, rounds in (("sum over one typed field", SUM, 41), ("fold of 500 k streams by GROUP BY", FOLD, 9)):
+        for name, text, rounds in (
+            ("sum over one typed field", SUM, 41),
+            ("fold of 500 k streams by GROUP BY", FOLD, 9),
+        ):
             ours = text.format(events="events")
             theirs = text.format(events=typed)
             log.sql(ours).to_arrow_table()
@@ -63,12 +66,12 @@ def opening(folder: Folder) -> Iterator[Row]:
     """Open a store of five million events in a fresh process and count them."""
     path = folder.store(_EVENTS)
     runs = [
-        json.loads(
-            subprocess.run([sys.executable, "-c", _FIRST_COUNT, path], check=True, capture_output=True).stdout
-        )
+        json.loads(subprocess.run([sys.executable, "-c", _FIRST_COUNT, path], check=True, capture_output=True).stdout)
         for _ in range(7)
     ]
-    yield Row("open a store of 5 M events and answer the first count", statistics.median(r[0] for r in runs), None, 0.5, "s")
+    yield Row(
+        "open a store of 5 M events and answer the first count", statistics.median(r[0] for r in runs), None, 0.5, "s"
+    )
     yield Row("the same with `import eventlab`", statistics.median(r[1] for r in runs), None, None, "s")
 
 

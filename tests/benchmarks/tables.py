@@ -56,7 +56,9 @@ class Row:
         """Return the row as texts, in the order of the headings."""
         bare = self.baseline is None
         word = "≥ " if self.at_least else "≤ "
-        limit = "" if self.allowed is None else word + (_shown(self.allowed, self.unit) if bare else f"{self.allowed:g} x")
+        limit = (
+            "" if self.allowed is None else word + (_shown(self.allowed, self.unit) if bare else f"{self.allowed:g} x")
+        )
         return (
             self.what,
             _shown(self.ours, self.unit),
@@ -90,7 +92,11 @@ def markdown(rows: Sequence[Row]) -> str:
 def machine() -> str:
     """Return what the figures were measured on."""
     cpus = Path("/proc/cpuinfo")
-    names = [line.split(":", 1)[1].strip() for line in cpus.read_text().splitlines() if line.startswith("model name")] if cpus.exists() else []
+    names = (
+        [line.split(":", 1)[1].strip() for line in cpus.read_text().splitlines() if line.startswith("model name")]
+        if cpus.exists()
+        else []
+    )
     name = f"{len(names)} cores of {names[0]}" if names else platform.processor()
     return f"{name}, Python {platform.python_version()}, DuckDB {duckdb.__version__}"
 

@@ -43,7 +43,12 @@ class Forks:
 
     def run(self, scenario: str, path: Path, **order: Any) -> int:
         """Do the work of a scenario in a fork, and return its exit code, negative: the signal that killed it."""
-        ask = {"scenario": scenario, "path": str(path), "told": str(self.folder / "told"), "log": str(self.folder / "log")}
+        ask = {
+            "scenario": scenario,
+            "path": str(path),
+            "told": str(self.folder / "told"),
+            "log": str(self.folder / "log"),
+        }
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps({**ask, **order}) + "\n")

@@ -249,7 +249,7 @@ def test_types_by_case_only() -> None:
 
 def test_a_strict_log_refuses_unknown_types() -> None:
     """With ``strict`` an unknown type is a fault of its rows."""
-    with pytest.raises(InvalidEvent, match="event type 'Place' is not defined. Did you mean 'Placed'"):
+    with pytest.raises(InvalidEvent, match=r"event type 'Place' is not defined\. Did you mean 'Placed'"):
         _stage([_ROW, {**_ROW, "type": "Place"}], strict=True, registry=_defined(amount="BIGINT"))
 
 
