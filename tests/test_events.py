@@ -560,7 +560,7 @@ def test_content_is_the_same_if_json_says_the_same(one: dict[str, Any], other: d
         ("{}", None, False),
     ],
 )
-def test_content_differs_where_json_differs(one: str | None, other: str | None, same: bool) -> None:  # noqa: FBT001 - a case
+def test_content_differs_where_json_differs(one: str | None, other: str | None, same: bool) -> None:
     """``true`` is not 1, an absent key is not null, a list has an order, a number has no double's tolerance."""
     assert same_content(one, other) is same
 

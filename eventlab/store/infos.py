@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from eventlab import moments, queries
@@ -48,7 +49,7 @@ def info(store: Store) -> dict[str, Any]:
         "partition": layout.partition,
         "timezone": layout.timezone,
         "strict": layout.strict,
-        "created": layout.created,
+        "created": dt.datetime.fromisoformat(layout.created).astimezone(store.zone),
         **{
             name: None if end is None else moments.moment_of(end, store.zone)
             for name, end in zip(names, ends, strict=True)

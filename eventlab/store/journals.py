@@ -54,6 +54,8 @@ INSERT = f"insert into tail values ({', '.join('?' * len(COLUMNS))})"
 SELECT = f"select {', '.join(COLUMNS)} from tail where position > ? and position <= ? order by position"
 
 _PATIENCE = 120.0  # seconds; a bulk load holds the lock while it writes its files
+_REBUILT = "eventlab recover (el.recover) rebuilds it from the sealed events; an unsealed tail is lost."
+_WAL = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")  # how a write-ahead log of SQLite begins
 _CHUNK = 500  # values in one IN list
 _CHECKPOINT = 4000  # pages; larger than SQLite's own, so that fewer appends pay for it
 
@@ -79,11 +81,16 @@ class Journal:
         if not path.is_file():
             raise StoreCorrupt(
                 f"the journal is missing: {path}",
-                hint="eventlab recover (el.recover) rebuilds it from the sealed events; an unsealed tail is lost.",
+                hint=_REBUILT,
             )
+        _check_log(path)
         with translated(path):
             self._connection = _read_only(path) if read_only else _connect(path)
-            self.state()
+            try:
+                self.state()
+            except BaseException:
+                self._connection.close()
+                raise
 
     def close(self) -> None:
         """Close the connection."""
@@ -175,10 +182,26 @@ def create(path: Path) -> None:
 def _connect(path: Path) -> sqlite3.Connection:
     """Return a connection that reads and writes."""
     connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("pragma synchronous = full")
-    connection.execute(f"pragma wal_autocheckpoint = {_CHECKPOINT}")
+    try:
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma synchronous = full")
+        connection.execute(f"pragma wal_autocheckpoint = {_CHECKPOINT}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _check_log(path: Path) -> None:
+    """Refuse a write-ahead log that is none: SQLite would take it for an empty one, and silently lose the tail."""
+    wal = path.with_name(f"{path.name}-wal")
+    with contextlib.suppress(FileNotFoundError), wal.open("rb") as file:
+        begins = file.read(4)
+        if any(begins) and begins not in _WAL:  # zeros: the power failed before anything was written for good
+            raise StoreCorrupt(
+                f"the journal is damaged: {wal} is no write-ahead log of SQLite",
+                hint=f"Restore it; or else {_REBUILT}",
+            )
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
@@ -227,6 +250,6 @@ def _translate(error: sqlite3.Error, path: Path) -> StoreError:
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "no such table" in str(error):
         return StoreCorrupt(
             f"the journal is damaged: {path}: {error}",
-            hint="eventlab recover (el.recover) rebuilds it from the sealed events; an unsealed tail is lost.",
+            hint=_REBUILT,
         )
     return StoreError(f"{path}: {error}", hint="Nothing was written; the store is as it was.")

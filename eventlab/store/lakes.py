@@ -26,7 +26,7 @@ from eventlab import queries
 from eventlab.errors import StoreCorrupt, StoreError, StoreFull, StoreReadOnly
 from eventlab.events import COLUMNS, ENVELOPE
 from eventlab.schemas import columns
-from eventlab.store.layouts import PARTITIONS, flush
+from eventlab.store.layouts import PARTITIONS, flush, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,8 +55,8 @@ from {rows} group by all order by part, min(position)
 _PART = """
 select {columns}
 from {rows}
-where epoch_us(occurred_at) between {first} and {last} and event_type in {types}
-{order}
+where occurred_at between make_timestamptz({first}) and make_timestamptz({last}) and event_type in {types}
+order by position
 """
 
 
@@ -130,7 +130,9 @@ class Lake:
                 name="events",
                 configuration={"delta.checkpointInterval": _CHECKPOINT},
             )
+            flush(path / "_delta_log" / f"{0:020d}.json")
             flush(path / "_delta_log")
+            flush(path)
 
     def snapshot(self) -> Snapshot:
         """Return the newest version; costs one look into a folder where nothing is new."""
@@ -153,7 +155,6 @@ class Lake:
         rows: str,
         registry: Registry,
         *,
-        ordered: bool,
         done: Callable[[int], None] | None = None,
     ) -> list[Written]:
         """Write the events of the relation ``rows`` (the envelope's columns) as files, which nobody sees yet.
@@ -166,8 +167,6 @@ class Lake:
             Its name.
         registry
             The definitions by which typed columns are made of the payloads.
-        ordered
-            Whether the rows stand in position order already.
         done
             Called with the number of rows as they are written.
         """
@@ -190,7 +189,6 @@ class Lake:
                     first=str(part.occurred[0]),
                     last=str(part.occurred[1]),
                     types=f"({', '.join(queries.literal(event_type.name) for event_type in part.types)})",
-                    order="" if ordered else "order by position",
                 )
                 written.append(self._write_part(connection, text, part, done))
         except BaseException:
@@ -227,9 +225,9 @@ class Lake:
             If another process has sealed since ``base``. Files that are not committed are deleted.
         """
         with self._committing(written) as table:
+            self._extend(table, written)  # first: it brings the handle up to date, past a rival's commit maybe
             if (table.transaction_version(SEALED) or 0) != base.sealed:
                 raise Conflict
-            self._extend(table, written)
             self._commit(table, [file.action for file in written], Transaction(SEALED, sealed))
 
     def replace(self, old: Sequence[LakeFile], new: Sequence[Written], *, base: Snapshot) -> None:
@@ -255,7 +253,11 @@ class Lake:
     def vacuum(self, *, hours: int) -> int:
         """Delete replaced files that are older than ``hours``, and return how many there were."""
         with writing(self.path):
-            return len(self._open().vacuum(hours, dry_run=False, enforce_retention_duration=False))
+            table = self._open()
+            first = table.version() + 1
+            deleted = table.vacuum(hours, dry_run=False, enforce_retention_duration=False)
+            self._flush(table, first)
+            return len(deleted)
 
     def _open(self) -> DeltaTable:
         try:
@@ -289,7 +291,7 @@ class Lake:
         folder = self.path / f"{self.partition}={part.partition}"
         path = folder / f"g{part.group}-{uuid.uuid4().hex}.parquet"
         with writing(self.path):
-            folder.mkdir(exist_ok=True)
+            make_folder(folder)
             reader = queries.batches(connection, text, size=ROW_GROUP)
             schema = _in_utc(reader.schema)
             try:
@@ -317,14 +319,18 @@ class Lake:
     def _committing(self, written: Sequence[Written]) -> Iterator[DeltaTable]:
         """Yield a handle of its own, turn a lost race into Conflict, and delete files that came to nothing."""
         with writing(self.path):
+            table = self._open()
+            first = table.version() + 1
             try:
-                yield self._open()
+                yield table
             except BaseException as error:
-                live = {file.path for file in self.snapshot().files}
+                newest = self.snapshot()
+                live = {file.path for file in newest.files}
                 self.discard([file for file in written if file.action.path not in live])
-                if isinstance(error, CommitFailedError) and "No space" not in str(error):
+                if isinstance(error, CommitFailedError) and newest.version > table.version():
                     raise Conflict from error
                 raise
+            self._flush(table, first)
 
     def _extend(self, table: DeltaTable, written: Sequence[Written]) -> None:
         """Add to the table's schema what the files have and it lacks: a commit of its own, harmless if nothing follows."""
@@ -340,7 +346,7 @@ class Lake:
             table.update_incremental()
 
     def _commit(self, table: DeltaTable, actions: list[Any], transaction: Transaction) -> None:
-        """Commit actions and make the commit durable."""
+        """Commit actions."""
         table.create_write_transaction(
             actions,
             mode="append",
@@ -348,8 +354,14 @@ class Lake:
             partition_by=[self.partition],
             commit_properties=CommitProperties(app_transactions=[transaction]),
         )
+
+    def _flush(self, table: DeltaTable, first: int) -> None:
+        """Make the commits from version ``first`` on durable, and the checkpoints of the log that they made."""
         log = self.path / "_delta_log"
-        flush(log / f"{table.version():020d}.json")
+        table.update_incremental()
+        for version in range(first, table.version() + 1):
+            for file in log.glob(f"{version:020d}.*"):
+                flush(file)
         flush(log)
 
 

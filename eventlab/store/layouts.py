@@ -171,7 +171,9 @@ def write(layout: Layout) -> Layout:
 
 def write_once(file: Path, content: bytes) -> bool:
     """Write a file that must never change, whole or not at all, and flush it; return False if it is there already."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.exists():
+        return False
+    make_folder(file.parent)
     temporary = file.with_name(f".{file.name}-{uuid.uuid4().hex}")
     try:
         with temporary.open("xb") as out:
@@ -185,6 +187,14 @@ def write_once(file: Path, content: bytes) -> bool:
         temporary.unlink(missing_ok=True)
     flush(file.parent)
     return True
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, durably; harmless where it is there."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        flush(folder.parent)
 
 
 def flush(path: Path) -> None:

@@ -58,19 +58,16 @@ _SAME = "staged.payload = recorded.payload and staged.metadata is not distinct f
 
 _ORDERED = """
 create or replace temp table ordered as
-select * from staged where source_row not in (select source_row from known) {order}
-"""
-_VERSIONS = """
-create or replace temp table versions as
-select version from (
-    select rowid as n, row_number() over (partition by stream_id order by rowid) as version
-    from ordered where rowid >= {start} and rowid < {stop}
-) order by n
+select source_row, stream_id, row_number() over (order by occurred_at, source_row) as n
+from staged where source_row not in (select source_row from known)
 """
 _NUMBERED = """
 create or replace temp table numbered as
-select ordered.rowid - {start} + 1 as n, versions.version as nth, ordered.*
-from (select rowid, * from ordered where rowid >= {start} and rowid < {stop}) as ordered positional join versions
+with numbers as (
+    select source_row, n - {start} as n, row_number() over (partition by stream_id order by n) as nth
+    from ordered where n > {start} and n <= {stop}
+)
+select n, nth, staged.* from staged join numbers using (source_row)
 """
 _LOADING = """
 create or replace temp view loading as
@@ -78,7 +75,7 @@ select {envelope} from tail_rows
 union all
 select
     {head} + n as position, event_id, stream_id, {version} as version, event_type, {schema_version} as schema_version,
-    coalesce(occurred_at, make_timestamptz({recorded_at})) as occurred_at,
+    {occurred_at} as occurred_at,
     make_timestamptz({recorded_at}) as recorded_at,
     actor, correlation_id, causation_id, compensates, metadata, payload
 from numbered {heads}
@@ -208,20 +205,15 @@ class _Load:
         self.progress("looking for duplicates", None)
         self._find_known()
         self._refuse_conflicts()
-        (disorder,) = queries.rows(
-            self.connection,
-            "select count(*) from (select occurred_at < lag(occurred_at) over () as back from staged) where back",
-        )[0]
         self.progress("sorting", None)
-        order = "order by occurred_at, source_row" if disorder else ""
-        self.connection.execute(queries.fill(_ORDERED, order=order))
+        self.connection.execute(_ORDERED)
         return self._count("ordered")
 
     def _find_known(self) -> None:
         """Find the rows whose ids are in the log; first in the journal, then in the lake."""
         store = self.store
         state = store.journal.state()
-        self.connection.register("tail_rows", seals.tail_table(store, state.sealed, state.head))
+        self.connection.register("tail_rows", seals.tail_table(store.journal, state.sealed, state.head))
         snapshot = store.lake.snapshot()
         self.checked = max(state.head, snapshot.sealed)
         columns = ["event_id", "position", "stream_id", "event_type", "occurred_at", *_GIVEN]
@@ -269,9 +261,7 @@ class _Load:
     def _number(self, start: int, stop: int) -> None:
         """Give numbers to a stretch of the ordered rows: within the load, and within each stream."""
         self.progress("numbering", None)
-        slots = {"start": str(start), "stop": str(stop)}
-        self.connection.execute(queries.fill(_VERSIONS, **slots))
-        self.connection.execute(queries.fill(_NUMBERED, **slots))
+        self.connection.execute(queries.fill(_NUMBERED, start=str(start), stop=str(stop)))
 
     def _commit(self, registry: Registry, count: int) -> int | None:
         """Commit the numbered rows; return the position before them, or None if some are in the log by now."""
@@ -310,7 +300,7 @@ class _Load:
         if state.head == self.checked:
             return False
         store, snapshot = self.store, self.store.lake.snapshot()
-        self.connection.register("tail_rows", seals.tail_table(store, snapshot.sealed, state.head))
+        self.connection.register("tail_rows", seals.tail_table(store.journal, snapshot.sealed, state.head))
         log = "select event_id from tail_rows"
         if snapshot.files:
             log += f" union all select event_id from {store.scan(snapshot)} where position > {self.checked}"
@@ -322,7 +312,7 @@ class _Load:
         store, connection = self.store, self.connection
         snapshot = store.lake.snapshot()
         recorded_at = max(store.clock(), state.recorded_at)
-        connection.register("tail_rows", seals.tail_table(store, snapshot.sealed, state.head))
+        connection.register("tail_rows", seals.tail_table(store.journal, snapshot.sealed, state.head))
         slots = self._heads()
         connection.execute(
             queries.fill(
@@ -331,6 +321,7 @@ class _Load:
                 envelope=COLUMNS,
                 head=str(state.head),
                 recorded_at=str(recorded_at),
+                occurred_at="occurred_at" if self.staged.timed else f"make_timestamptz({recorded_at})",
                 schema_version=_schema_versions(registry, self._types()),
             )
         )
@@ -341,9 +332,7 @@ class _Load:
             done += rows
             self.progress("writing", done / total)
 
-        written = store.lake.write(
-            connection, "loading", store.registry(state.registry), ordered=not slots["heads"], done=advance
-        )
+        written = store.lake.write(connection, "loading", store.registry(state.registry), done=advance)
         head = state.head + count
         self.progress("committing", None)
         store.lake.seal(written, sealed=head, base=snapshot)

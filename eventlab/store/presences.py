@@ -17,6 +17,7 @@ class Presence:
     """A shared lock on a store. Where it cannot be had (a read-only medium, Windows), nobody counts as alone."""
 
     def __init__(self, folder: Path) -> None:
+        self._probe = folder / ".readers-probe"
         self._file: int | None = None
         if sys.platform == "win32":
             return
@@ -33,12 +34,20 @@ class Presence:
             self._file = None
 
     def alone(self) -> bool:
-        """Tell whether nobody else has the store open, at this moment."""
+        """Tell whether nobody else has the store open, at this moment.
+
+        To ask for the exclusive lock gives up the shared one, even in vain. So one at a time asks, and takes it back.
+        """
         if self._file is None or sys.platform == "win32":
             return False
+        probe = os.open(self._probe, os.O_RDWR | os.O_CREAT, 0o666)
         try:
+            fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
-        fcntl.flock(self._file, fcntl.LOCK_SH)
-        return True
+        else:
+            return True
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_SH)
+            os.close(probe)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ import pyarrow as pa
 from eventlab import queries
 from eventlab.errors import EventlabError
 from eventlab.events import ENVELOPE
+from eventlab.store.journals import Journal
 from eventlab.store.lakes import Conflict
 
 if TYPE_CHECKING:
@@ -29,7 +31,8 @@ SEAL_AT = 10_000  # events in the tail that make a writing process seal in the b
 SEAL_ON_CLOSE = 1_000  # events in the tail that make closing seal them
 _SMALL = 64_000_000  # bytes under which a file is worth merging
 _MANY = 24  # small files of one partition and group that make a background seal merge them
-_SLICE = 2_000  # rows that are read or deleted at once, so that no append waits long
+_SLICE = 200  # rows that are read or deleted at once, so that no append waits long
+_PAUSE = 0.001  # seconds between two deletions, in which those who wait for the journal get it
 _LEASE = 60_000_000  # microseconds after which a lease of a killed process is void
 _MEMORY = "1GB"
 _KEPT = 24  # hours for which a replaced file is left to those who may still read it
@@ -70,28 +73,30 @@ def seal(store: Store) -> int:
         except Conflict:
             continue
         _forget(store, state.head)
-        store.journal.checkpoint()
+        with contextlib.closing(Journal(store.layout.journal)) as beside:
+            beside.checkpoint()
         return state.head
 
 
 def _seal_through(store: Store, head: int, base: Snapshot) -> None:
     """Write and commit the events beyond the lake through ``head``."""
-    tail = tail_table(store, base.sealed, head)
+    with contextlib.closing(Journal(store.layout.journal)) as beside:  # appends go on meanwhile
+        tail = tail_table(beside, base.sealed, head)
     if tail.num_rows != head - base.sealed:  # another process sealed between our looks at the journal and at the lake
         raise Conflict
     store.file_definitions()
     with queries.connect(store.layout.timezone, memory=_MEMORY, spill=str(store.layout.spill)) as connection:
         connection.execute("set threads = 1")  # leave the cores to those who append and read
         connection.register("sealing", tail)
-        written = store.lake.write(connection, "sealing", store.registry(), ordered=True)
+        written = store.lake.write(connection, "sealing", store.registry())
         store.lake.seal(written, sealed=head, base=base)
 
 
-def tail_table(store: Store, after: int, through: int) -> pa.Table:
+def tail_table(journal: Journal, after: int, through: int) -> pa.Table:
     """Return the tail's rows with ``after < position <= through`` as an Arrow table of the envelope."""
     batches = []
     for start in range(after, through, _SLICE):
-        rows = store.journal.tail(start, min(start + _SLICE, through))
+        rows = journal.tail(start, min(start + _SLICE, through))
         if rows:
             batches.append(envelopes(rows))
     return pa.Table.from_batches(batches, ENVELOPE)
@@ -113,6 +118,7 @@ def _forget(store: Store, sealed: int) -> None:
         with store.journal.write():
             store.journal.execute("delete from tail where position < ?", (first,))
             store.journal.execute("update log set sealed = max(sealed, ?)", (first - 1,))
+        time.sleep(_PAUSE)
     if store.journal.state().sealed < sealed:
         with store.journal.write():
             store.journal.execute("update log set sealed = max(sealed, ?)", (sealed,))

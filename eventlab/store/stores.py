@@ -63,7 +63,7 @@ class Store:
 
     def registry(self, version: int | None = None) -> Registry:
         """Return the registry, at least as new as ``version`` (the newest if left out)."""
-        with self._lock:
+        with self.journal.lock:  # which a writer holds already when it asks
             if version is None or self._registry.version < version:
                 documents = self.journal.definitions(self._registry.version)
                 if documents:
@@ -177,7 +177,7 @@ def open_store(
     if create and not read_only and not (path / "store.toml").exists():
         made = layouts.draft(path, partition=partition or "month", timezone=timezone or "UTC", strict=bool(strict))
         with writing(path):
-            path.mkdir(parents=True, exist_ok=True)
+            layouts.make_folder(path)
         journals.create(made.journal)
         Lake.create(made.lake, partition=made.partition)
         with writing(path):

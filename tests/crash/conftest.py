@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -19,14 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).parent
+_SAMPLE = 16  # steps of one scenario, at which a short run kills
 
 
 class Step(NamedTuple):
-    """One system call that changes a store: its number from 1, what it does, to which file."""
+    """One system call that changes a store: its number from 1, what it does, to which file, and its former name."""
 
     number: int
     what: str
     file: str
+    former: str = ""
 
     @property
     def writes(self) -> bool:
@@ -65,7 +68,10 @@ class Forks:
         """Do the work of a scenario undisturbed, and return its steps."""
         assert self.run(scenario, path, trace=True) == 0, self.log
         found = (line.split(" ", 2) for line in self.log.splitlines())
-        return [Step(int(number), what, file.removeprefix(str(path))) for number, what, file in found]
+        return [
+            Step(int(number), what, *(name.removeprefix(str(path)) for name in names.split("\t")))
+            for number, what, names in found
+        ]
 
     @property
     def told(self) -> list[str]:
@@ -81,14 +87,22 @@ class Forks:
 def sample(steps: list[Step]) -> list[tuple[Step, bool]]:
     """Return at which steps to kill, and whether in their midst.
 
-    Of a run of like steps (a Parquet file is some ninety writes) one: torn if it writes, since what is before a write is what
-    was after the step before it. With EVENTLAB_FULL_SWEEP each step, and each write torn as well.
+    Of a run of like steps (a Parquet file is some ninety writes) one will do: torn if it writes, since what is before a
+    write is what was after the step before it. Of these, those around each change of a name, by which commits are made,
+    and others at random. With EVENTLAB_FULL_SWEEP all of them, with EVENTLAB_FULL_SWEEP=steps each single step.
     """
-    if os.environ.get("EVENTLAB_FULL_SWEEP"):
+    extent = os.environ.get("EVENTLAB_FULL_SWEEP", "")
+    if extent == "steps":
         return [(step, torn) for step in steps for torn in ((False, True) if step.writes else (False,))]
     runs = [list(run) for _, run in groupby(steps, key=lambda step: (step.what, step.file))]
-    middles = [run[len(run) // 2] for run in runs]
-    return [(step, step.writes) for step in middles if not step.file.endswith((".readers", "-shm"))]
+    middles = [run[len(run) // 2] for run in runs if not run[0].file.endswith((".readers", "-shm"))]
+    if not extent:
+        named = [n for n, step in enumerate(middles) if step.what in {"link", "rename"}]
+        chosen = {m for n in named for m in (n, n + 1) if m < len(middles)}
+        others = sorted(set(range(len(middles))) - chosen)
+        chosen |= set(random.sample(others, min(len(others), max(_SAMPLE - len(chosen), 4))))
+        middles = [middles[n] for n in sorted(chosen)]
+    return [(step, step.writes) for step in middles]
 
 
 @pytest.fixture(scope="session")

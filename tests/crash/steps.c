@@ -46,20 +46,22 @@ static int below(int folder, const char *path) {
     return strncmp(path, root, strlen(root)) == 0;
 }
 
-static int step(const char *what, int folder, const char *path) { /* 1: this is the last one, a torn write */
+static int step_from(const char *what, const char *from, int folder, const char *path) { /* 1: this is the last one, a torn write */
     if (!below(folder, path)) return 0;
     long at = atomic_fetch_add(&count, 1) + 1;
     if (getenv("STEPS_TRACE")) {
         char held[PATH_MAX] = "", name[64];
         snprintf(name, sizeof name, "/proc/self/fd/%d", folder);
         if (!path) { ssize_t size = readlink(name, held, sizeof held - 1); held[size < 0 ? 0 : size] = 0; }
-        fprintf(stderr, "%ld %s %s\n", at, what, path ? path : held);
+        fprintf(stderr, "%ld %s %s\t%s\n", at, what, path ? path : held, from);
     }
     if (at != fatal) return 0;
     if (torn && strstr(what, "write")) return 1;
     kill(getpid(), SIGKILL);
     return 0;
 }
+
+static int step(const char *what, int folder, const char *path) { return step_from(what, "", folder, path); }
 
 #define REAL(name, type, ...) \
     static type (*real)(__VA_ARGS__); \
@@ -154,7 +156,7 @@ int mkdirat(int folder, const char *path, mode_t mode) {
 #define TWO_PATHS(symbol) \
     int symbol(const char *from, const char *to) { \
         REAL(#symbol, int, const char *, const char *); \
-        step(#symbol, AT_FDCWD, to); \
+        step_from(#symbol, from, AT_FDCWD, to); \
         return real(from, to); \
     }
 TWO_PATHS(rename)
@@ -162,18 +164,18 @@ TWO_PATHS(link)
 
 int renameat(int one, const char *from, int other, const char *to) {
     REAL("renameat", int, int, const char *, int, const char *);
-    step("rename", other, to);
+    step_from("rename", from, other, to);
     return real(one, from, other, to);
 }
 
 int renameat2(int one, const char *from, int other, const char *to, unsigned flags) {
     REAL("renameat2", int, int, const char *, int, const char *, unsigned);
-    step("rename", other, to);
+    step_from("rename", from, other, to);
     return real(one, from, other, to, flags);
 }
 
 int linkat(int one, const char *from, int other, const char *to, int flags) {
     REAL("linkat", int, int, const char *, int, const char *, int);
-    step("link", other, to);
+    step_from("link", from, other, to);
     return real(one, from, other, to, flags);
 }

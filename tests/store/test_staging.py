@@ -356,7 +356,7 @@ _KINDS = [
 
 @pytest.mark.parametrize("required", [False, True])
 @pytest.mark.parametrize("kind", _KINDS)
-def test_the_verdict_is_that_of_an_append(kind: str, required: bool) -> None:  # noqa: FBT001
+def test_the_verdict_is_that_of_an_append(kind: str, required: bool) -> None:
     """A value of a defined type is refused by a load exactly if an append would refuse it, with the same reason."""
     registry = _defined(v=kind + (" NOT NULL" if required else ""))
     latest = registry["Placed"].latest
