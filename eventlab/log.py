@@ -11,6 +11,7 @@ from eventlab.errors import InvalidArgument, InvalidEvent
 from eventlab.events import Event
 from eventlab.schemas import types
 from eventlab.session import Scope, Session, Subscription, readers
+from eventlab.states import Catalog, State
 from eventlab.store import (
     ANY,
     EXISTS,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from eventlab.events import AppendResult, RecordedEvent
     from eventlab.moments import Moment
     from eventlab.schemas import Registry
+    from eventlab.session.results import Result
     from eventlab.store import (
         IngestResult,
         Recovery,
@@ -48,6 +50,7 @@ class _Readable:
     """What a log and its views have in common: reading, by SQL and event by event."""
 
     _session: Session
+    _catalog: Catalog
     _scope: Scope
     _registry: Registry | None = None
 
@@ -73,6 +76,23 @@ class _Readable:
         """
         return self._session.sql(query, params, scope=self._scope, registry=self._registry)
 
+    def state(self, name: str) -> State:
+        """Return a state by its name; on a view, as it was defined then and of the events that the view sees.
+
+        Raises
+        ------
+        InvalidArgument
+            If there is none (with near matches).
+        """
+        registry = self._registry or self._catalog.registry()
+        entry = self._catalog.find(name, registry)
+        return State(self._catalog, entry, self._scope, self._registry, _charted)
+
+    @property
+    def states(self) -> list[str]:
+        """The names of the states, in order."""
+        return sorted((self._registry or self._catalog.registry()).states)
+
     def stream(self, stream_id: str) -> list[RecordedEvent]:
         """Return the events of a stream in version order; an empty list if there is no such stream."""
         return readers.stream(self._session, stream_id, scope=self._scope)
@@ -97,8 +117,9 @@ class _Readable:
 class LogView(_Readable):
     """The log as of a moment, on both clocks: the reading API of the log, pinned. Made by ``log.at``."""
 
-    def __init__(self, session: Session, scope: Scope, registry: Registry) -> None:
-        self._session = session
+    def __init__(self, catalog: Catalog, scope: Scope, registry: Registry) -> None:
+        self._catalog = catalog
+        self._session = catalog.session
         self._scope = scope
         self._registry = registry
 
@@ -150,6 +171,7 @@ class EventLog(_Readable):
     def __init__(self, store: Store) -> None:
         self._store = store
         self._session = Session(store)
+        self._catalog = Catalog(self._session)
         self._scope = Scope()
         self._sealer = None if store.read_only else Sealer(store)
         self._closed = False
@@ -249,6 +271,36 @@ class EventLog(_Readable):
         parsed = {name: types.field(text) for name, text in fields.items()}
         return appends.define(self._store, event_type, parsed)
 
+    def define_state(self, name: str, text: str) -> State:
+        """Define a state: one ``SELECT … FROM events … GROUP BY …``, stored by its name, and return it.
+
+        Another text gives the state a new version; views and basis tokens of before keep the old one. Aggregates that would
+        depend on the order of rows (``first``, ``last``, ``any_value``, ``list`` without ORDER BY, ties of ``arg_max``) go by
+        position; ``.explain()`` says so.
+
+        Parameters
+        ----------
+        name
+            Lower-case letters, digits and underscores. In SQL it is a relation, and ``<name>_at(t, known_at := NULL)``,
+            ``<name>_history()`` and ``<name>_diff(a, b)`` are table macros.
+        text
+            Any SELECT over ``events`` or ``events_effective``. What cannot be split into keys and aggregates works too: it is
+            folded from the log each time.
+
+        Raises
+        ------
+        QueryError
+            If it does not parse, names what does not exist, or gives another answer each time (``now()``, ``random()``).
+        InvalidEvent
+            If the name cannot be one, or another relation has it.
+        """
+        self._catalog.define(name, text)
+        return self.state(name)
+
+    def drop_state(self, name: str) -> None:
+        """Drop a state. Views and basis tokens of before still know it."""
+        self._catalog.drop(name)
+
     def ingest(
         self,
         source: object,
@@ -329,7 +381,7 @@ class EventLog(_Readable):
         InvalidArgument
             If a moment is none of these, or a token is of another store.
         """
-        return LogView(self._session, *self._session.moment(moment, known_at))
+        return LogView(self._catalog, *self._session.moment(moment, known_at))
 
     def follow(self, after: int | None = None, *, types: Iterable[str] | None = None) -> Iterator[RecordedEvent]:
         """Return an endless iterator over the events beyond ``after`` (None: from now on), each as it is committed."""
@@ -367,6 +419,7 @@ class EventLog(_Readable):
             return
         self._closed = True
         try:
+            self._catalog.close()
             if self._sealer is not None:
                 self._sealer.close()
         finally:
@@ -432,6 +485,13 @@ def open_log(
 def recover(path: str | Path) -> Recovery:
     """Make the journal of the store at ``path`` anew from the lake, if it is missing or damaged; tell what is lost."""
     return recoveries.recover(Path(path))
+
+
+def _charted(result: Result) -> Any:  # noqa: ANN401 - an Altair chart, which is loaded only when one is asked for
+    """Return the chart of an answer."""
+    from eventlab.charts import answers  # noqa: PLC0415 - so that import eventlab stays light
+
+    return answers.chart(result)
 
 
 def _write(

@@ -15,11 +15,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from eventlab.errors import InvalidArgument
 
-Moment = dt.datetime | dt.date | str | int
+Instant = dt.datetime | dt.date | str
+Moment = Instant | int
 Duration = str | dt.timedelta
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MICROSECOND = dt.timedelta(microseconds=1)
+MICROSECOND = dt.timedelta(microseconds=1)
 _SECOND = 1_000_000
 _UNITS = {
     "us": 1,
@@ -82,7 +83,7 @@ def instant(value: dt.datetime | dt.date | str, timezone: dt.tzinfo) -> int:
         raise InvalidArgument(message, hint="Give a datetime, a date or ISO 8601 text.")
     try:
         aware = moment if moment.utcoffset() is not None else moment.replace(tzinfo=timezone)
-        return (aware.astimezone(dt.UTC) - EPOCH) // _MICROSECOND
+        return (aware.astimezone(dt.UTC) - EPOCH) // MICROSECOND
     except OverflowError:
         message = f"{value!r} is outside the years 1 to 9999"
         raise InvalidArgument(message, hint="Instants are of the years 1 to 9999 in UTC.") from None

@@ -7,6 +7,8 @@ that this module or its callers built from such parts.
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -281,3 +283,50 @@ def function(connection: Connection, name: str, batch: Callable[[pa.Array], pa.A
     """Give a connection a function of one text that yields a text or NULL, computed a batch at a time in Python."""
     arrow, special = duckdb.func.PythonUDFType.ARROW, duckdb.func.FunctionNullHandling.SPECIAL
     connection.create_function(name, batch, ["varchar"], "varchar", type=arrow, null_handling=special)
+
+
+def syntax(text: str) -> dict[str, Any]:
+    """Return DuckDB's own syntax tree of one SELECT statement.
+
+    Raises
+    ------
+    QueryError
+        If the text does not parse, or is not one SELECT.
+    """
+    [(answer,)] = rows(_grammar().cursor(), "select json_serialize_sql($text)", {"text": text})
+    tree: dict[str, Any] = json.loads(answer)
+    if tree["error"]:
+        raise QueryError(str(tree["error_message"]).splitlines()[0], hint="Write one SELECT.")
+    if len(tree["statements"]) != 1:
+        raise QueryError(f"this is {len(tree['statements'])} statements", hint="Write one SELECT.")
+    node: dict[str, Any] = tree["statements"][0]["node"]
+    return node
+
+
+def rendered(expression: Mapping[str, Any]) -> str:
+    """Return the SQL of an expression of a syntax tree."""
+    node = {**syntax("select 1"), "select_list": [{**expression, "alias": ""}]}
+    return _rendered_node(node).removeprefix("SELECT ")
+
+
+def rendered_source(table: Mapping[str, Any]) -> str:
+    """Return the SQL of a FROM clause of a syntax tree, without its FROM."""
+    return _rendered_node({**syntax("select 1 from x"), "from_table": table}).removeprefix("SELECT 1 FROM ")
+
+
+def _rendered_node(node: Mapping[str, Any]) -> str:
+    tree = json.dumps({"error": False, "statements": [{"node": node, "named_param_map": []}]})
+    return str(rows(_grammar().cursor(), "select json_deserialize_sql($tree)", {"tree": tree})[0][0])
+
+
+@functools.cache
+def _grammar() -> Connection:
+    """Return a connection for DuckDB's parser alone."""
+    return connect()
+
+
+@functools.cache
+def aggregates() -> frozenset[str]:
+    """Return the names of DuckDB's aggregate functions, in lower case."""
+    text = "select distinct lower(function_name) from duckdb_functions() where function_type = 'aggregate'"
+    return frozenset(name for (name,) in rows(_grammar().cursor(), text))

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 from eventlab.errors import InvalidEvent, SchemaIncompatible
 from eventlab.events import COLUMNS, named
 from eventlab.schemas import checks, types
+from eventlab.schemas.statements import StateText
 from eventlab.schemas.types import Field, FieldType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 GROUP_SIZE = 32  # types whose typed columns share files
-RESERVED_RELATIONS = frozenset({"events", "events_effective", "streams", "event_types", "tail", "lake"})
+RESERVED_RELATIONS = frozenset({"events", "events_effective", "events_at", "streams", "event_types", "tail", "lake"})
 RESERVED_TYPES = frozenset({*COLUMNS, "category", "month", "day", "year"})
+STATE_SUFFIXES = ("_at", "_history", "_diff")  # of the macros that a state makes in SQL
 _WIDEST_TYPE = 1000  # fields of one type beyond which further ones are kept in the payload alone
 
 
@@ -134,17 +136,25 @@ def _overlaid(known: FieldType, new: FieldType) -> FieldType:
     return FieldType("STRUCT", fields=tuple(fields.items()))
 
 
+Entry = Definition | StateText
+
+
 class Registry:
     """The event types of a log as of one version of the registry. Immutable: a definition makes a new one."""
 
-    def __init__(self, definitions: Iterable[Definition] = ()) -> None:
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self.version = 0
+        self._states: dict[str, tuple[StateText, ...]] = {}
         self._types: dict[str, EventType] = {}
         self._lowered: dict[str, str] = {}
         self._views: dict[str, str] = {}
         self._columns: set[str] = set()
-        for definition in definitions:
-            self._add(definition)
+        for entry in entries:
+            if isinstance(entry, StateText):
+                self._states[entry.state] = (*self._states.get(entry.state, ()), entry)
+                self.version = entry.registry_version
+            else:
+                self._add(entry)
 
     def __iter__(self) -> Iterator[EventType]:
         """Iterate over the types in the order in which they came."""
@@ -181,11 +191,48 @@ class Registry:
         """Return the registry as it was at ``version``."""
         if version >= self.version:
             return self
-        return Registry(d for d in self.definitions if d.registry_version <= version)
+        return Registry(entry for entry in self.entries if entry.registry_version <= version)
 
-    def adding(self, *definitions: Definition) -> Registry:
-        """Return the registry with further definitions."""
-        return Registry([*self.definitions, *definitions])
+    def adding(self, *entries: Entry) -> Registry:
+        """Return the registry with further entries."""
+        return Registry([*self.entries, *entries])
+
+    @property
+    def entries(self) -> list[Entry]:
+        """Every definition of a type and every text of a state, in the order in which they came."""
+        texts = [text for versions in self._states.values() for text in versions]
+        return sorted([*self.definitions, *texts], key=lambda entry: entry.registry_version)
+
+    @property
+    def states(self) -> dict[str, StateText]:
+        """The newest text of each state that is not dropped."""
+        return {name: versions[-1] for name, versions in self._states.items() if versions[-1].text is not None}
+
+    def define_state(self, name: str, text: str | None, *, recorded_at: int) -> StateText | None:
+        """Return the entry that gives a state this text (None drops it); None if it has it already.
+
+        Raises
+        ------
+        InvalidEvent
+            If the name is not one, or another relation has it.
+        """
+        versions = self._states.get(name, ())
+        if (versions[-1].text if versions else None) == text:
+            return None
+        if not re.fullmatch(r"[a-z_][a-z0-9_]*", name):
+            message = f"a state cannot be called {name!r}"
+            raise InvalidEvent(message, hint="Give a name of lower-case letters, digits and underscores, like orders.")
+        derived = {f"{name}{suffix}" for suffix in ("", *STATE_SUFFIXES)}
+        taken = derived & (RESERVED_RELATIONS | set(self._views) | (self.state_relations - derived))
+        if taken and not versions:
+            message = f"a state cannot be called {name!r}: there is a relation {min(taken)!r} already"
+            raise InvalidEvent(message, hint="Choose another name.")
+        return StateText(name, len(versions) + 1, self.version + 1, recorded_at, text)
+
+    @property
+    def state_relations(self) -> set[str]:
+        """The names of all relations that states make in SQL."""
+        return {f"{name}{suffix}" for name in self._states for suffix in ("", *STATE_SUFFIXES)}
 
     def define(
         self, event_type: str, fields: Mapping[str, Field], *, origin: str, recorded_at: int
@@ -258,7 +305,7 @@ class Registry:
     def _view(self, event_type: str) -> str:
         """Return the name of a type's view: snake case, with ``_event`` where another relation has that name."""
         view = snake_case(event_type)
-        while view in self._views or view in RESERVED_RELATIONS:
+        while view in self._views or view in RESERVED_RELATIONS or view in self.state_relations:
             view += "_event"
         return view
 

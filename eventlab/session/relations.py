@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from eventlab.schemas import Registry, types
     from eventlab.schemas.registry import EventType
 
-NAMES = ("events", "streams", "event_types", "events_at")
+NAMES = ("events", "events_effective", "streams", "event_types", "events_at")
 TAIL = "main.eventlab_tail"
 
 _ENVELOPE = (
@@ -64,14 +64,14 @@ from types left join counts using (event_type) order by number
 _NO_TYPES = "select 0, '', '', 0, 0, '', '', null::timestamptz where false"
 
 # A moment in SQL: a position, a basis token, or anything that reads as a timestamp in the log's zone.
-_POSITION = """
+POSITION = """
 case
     when regexp_matches(typeof({m}), 'INT') then {m}::varchar::bigint
     when starts_with({m}::varchar, 'basis:') then regexp_extract({m}::varchar, ':p(\\d+):', 1)::bigint
     else 9223372036854775807
 end
 """
-_INSTANT = """
+INSTANT = """
 case
     when {m} is null or regexp_matches(typeof({m}), 'INT') then 'infinity'::timestamptz
     when starts_with({m}::varchar, 'basis:') and ends_with({m}::varchar, ':open') then 'infinity'::timestamptz
@@ -79,6 +79,11 @@ case
         then make_timestamptz(regexp_extract({m}::varchar, ':(-?\\d+)$', 1)::bigint)
     else {m}::varchar::timestamptz
 end
+"""
+_EFFECTIVE = """
+select * from ({events})
+where compensates is null
+    and event_id not in (select compensates from ({bare}) where compensates is not null)
 """
 _EVENTS_AT = """
 create or replace temp macro events_at(t, known_at := null) as table
@@ -90,10 +95,21 @@ where occurred_at <= {instant} and position <= {position}
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What of the log is seen: events that occurred by ``at`` (microseconds) among the first ``position``; all if None."""
+    """What of the log is seen: events that occurred by ``at`` (microseconds) among the first ``position``; all if None.
+
+    With ``beyond``, another scope, those are left out that it sees: what is to be folded on top of a snapshot of it.
+    """
 
     at: int | None = None
     position: int | None = None
+    beyond: Scope | None = None
+
+    def covers(self, other: Scope) -> bool:
+        """Tell whether all that ``other`` sees is seen here too."""
+        return all(
+            mine is None or (theirs is not None and theirs <= mine)
+            for mine, theirs in ((self.at, other.at), (self.position, other.position))
+        )
 
     def where(self, *conditions: str) -> str:
         """Return the WHERE clause of the scope and further conditions."""
@@ -102,6 +118,9 @@ class Scope:
             parts.append(f"position <= {self.position}")
         if self.at is not None:
             parts.append(f"occurred_at <= make_timestamptz({self.at})")
+        if self.beyond is not None:
+            seen = self.beyond.where().removeprefix("where ")
+            parts.append(f"not ({seen or 'true'})")
         return f"where {' and '.join(parts)}" if parts else ""
 
 
@@ -186,6 +205,12 @@ def _public(kind: types.FieldType) -> str:
     return str(kind) if "NULL" not in str(kind) else "JSON"
 
 
+def events_effective(sources: Sources, event_types: Iterable[EventType], scope: Scope) -> str:
+    """Return the SELECT of the events without those that were compensated and without their compensations."""
+    whole = Scope(scope.at, scope.position)
+    return queries.fill(_EFFECTIVE, events=events(sources, event_types, scope), bare=events(sources, (), whole))
+
+
 def streams(sources: Sources, scope: Scope) -> str:
     """Return the SELECT of one row a stream."""
     return queries.fill(_STREAMS, events=events(sources, (), scope))
@@ -215,10 +240,10 @@ def events_at(sources: Sources, registry: Registry, scope: Scope) -> str:
     return queries.fill(
         _EVENTS_AT,
         events=events(sources, registry, scope),
-        instant=queries.fill(_INSTANT, m="t"),
-        position=queries.fill(_POSITION, m="t"),
-        known_instant=queries.fill(_INSTANT, m="known_at"),
-        known_position=queries.fill(_POSITION, m="known_at"),
+        instant=queries.fill(INSTANT, m="t"),
+        position=queries.fill(POSITION, m="t"),
+        known_instant=queries.fill(INSTANT, m="known_at"),
+        known_position=queries.fill(POSITION, m="known_at"),
     )
 
 

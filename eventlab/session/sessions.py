@@ -16,13 +16,14 @@ import tempfile
 import threading
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from eventlab import moments, queries
-from eventlab.errors import InvalidArgument, QueryError, StoreCorrupt
+from eventlab.errors import InvalidArgument, QueryError
 from eventlab.schemas.registry import GROUP_SIZE
 from eventlab.session import relations
 from eventlab.session.relations import Scope, Sources
+from eventlab.store.lakes import reading
 from eventlab.store.seals import envelopes
 
 if TYPE_CHECKING:
@@ -35,6 +36,19 @@ if TYPE_CHECKING:
 
 _LISTING = {"tables", "information_schema", "duckdb_views", "duckdb_tables", "show"}
 _SLICE = 50_000
+
+
+class States(Protocol):
+    """What a session asks of the room of states, which is above it."""
+
+    def reads(self, name: str, registry: Registry) -> set[str]:
+        """Return the words of the SELECT behind a relation of a state: a superset of the relations that it reads."""
+
+    def refresh(self, name: str, registry: Registry, scope: Scope) -> None:
+        """Bring up to date what a relation of a state is served from, before a connection is pinned."""
+
+    def prepare(self, cursor: queries.Connection, name: str, registry: Registry, scope: Scope) -> None:
+        """Make the relation or macro ``name`` of a state on a connection on which what it reads is there."""
 
 
 class Session:
@@ -51,6 +65,7 @@ class Session:
         self._kept = self._snapshot.sealed  # after which position the tail is here
         self._shapes: dict[tuple[int, int], str] = {}
         self._sources: tuple[tuple[int, int, bool], Sources] | None = None
+        self.states: States | None = None  # set by the room of states, which is above this one
 
     def close(self) -> None:
         """Close the connection; relations that were handed out still run."""
@@ -67,7 +82,8 @@ class Session:
     @property
     def pinned(self) -> bool:
         """Whether relations are alive that may read files which a compaction has replaced."""
-        return queries.connections(self._connection) > 1
+        with self._lock:
+            return queries.connections(self._connection) > 1
 
     def refresh(self) -> None:
         """Take in what is new: the journal's rows first and the lake after, so that a seal in between hides nothing."""
@@ -110,6 +126,25 @@ class Session:
         with self._lock:
             known, cursor = self._cursor(query, scope or Scope(), registry)
         return queries.select(cursor, query, params, relations=known)
+
+    @contextlib.contextmanager
+    def working(self, reads: str, scope: Scope, registry: Registry) -> Iterator[queries.Connection]:
+        """Yield a connection that can write tables of the session, and on which the relations that ``reads`` names exist.
+
+        The session is held meanwhile.
+        """
+        with self._lock:
+            _, cursor = self._cursor(reads, scope, registry, pinned=False)
+            with contextlib.closing(cursor):
+                yield cursor
+
+    @contextlib.contextmanager
+    def beside(self, reads: str, registry: Registry) -> Iterator[queries.Connection]:
+        """Yield a pinned connection on which the relations that ``reads`` names exist; others go on meanwhile."""
+        with self._lock:
+            _, cursor = self._cursor(reads, Scope(), registry)
+        with contextlib.closing(cursor):
+            yield cursor
 
     def rows(
         self, query: str, params: Mapping[str, object] | None = None, *, scope: Scope | None = None
@@ -163,7 +198,9 @@ class Session:
         text = "select coalesce(max(position), 0) from events where recorded_at <= make_timestamptz($instant)"
         return int(self.rows(text, {"instant": instant})[0][0])  # type: ignore[call-overload, no-any-return]
 
-    def _cursor(self, query: str, scope: Scope, registry: Registry | None) -> tuple[list[str], queries.Connection]:
+    def _cursor(
+        self, query: str, scope: Scope, registry: Registry | None, *, pinned: bool = True
+    ) -> tuple[list[str], queries.Connection]:
         """Return the names of all relations, and a pinned connection on which those that a query names exist."""
         if not isinstance(query, str):
             raise QueryError(f"a query is text, not {type(query).__name__}", hint="Write a SELECT or FROM.")
@@ -171,14 +208,24 @@ class Session:
         registry = registry or self.store.registry(self.store.journal.state().registry)
         words = queries.words(query)
         known = [*relations.NAMES, *registry.views]
-        named = set(known) if words & _LISTING else words & set(known)
+        own = set(known) if words & _LISTING else words & set(known)
+        states = self.states
+        folded = sorted(registry.state_relations & words) if states else []
+        if states is not None:
+            for name in folded:
+                own |= set(known) & states.reads(name, registry)
+                states.refresh(name, registry, scope)
         sources = self._scan(registry)
         cursor = self._connection.cursor()
-        cursor.execute("begin")
-        with _files(self.store):
-            for name in named:
+        if pinned:
+            cursor.execute("begin")
+        with reading(self.store.layout.lake):
+            for name in own:
                 cursor.execute(_statement(name, sources, registry, scope))
-        return known, cursor
+            for name in folded:
+                if states is not None:
+                    states.prepare(cursor, name, registry, scope)
+        return [*known, *registry.states], cursor
 
     def _scan(self, registry: Registry) -> Sources:
         """Return the files of the lake, each group headed by the shape that the registry gives it."""
@@ -223,6 +270,8 @@ def _statement(name: str, sources: Sources, registry: Registry, scope: Scope) ->
     match name:
         case "events":
             text = relations.events(sources, registry, scope)
+        case "events_effective":
+            text = relations.events_effective(sources, registry, scope)
         case "streams":
             text = relations.streams(sources, scope)
         case "event_types":
@@ -233,16 +282,3 @@ def _statement(name: str, sources: Sources, registry: Registry, scope: Scope) ->
             event_type = registry[registry.views[name]]
             text = relations.type_view(sources, event_type, scope)
     return f"create temp view {queries.identifier(name)} as {text}"
-
-
-@contextlib.contextmanager
-def _files(store: Store) -> Iterator[None]:
-    """Say which file of the lake is missing or damaged."""
-    try:
-        yield
-    except queries.FileError as error:
-        message = str(error).splitlines()[0]
-        raise StoreCorrupt(
-            f"a file of the lake cannot be read: {message}",
-            hint=f"Restore it into {store.layout.lake} from a backup.",
-        ) from None

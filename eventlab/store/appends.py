@@ -118,12 +118,17 @@ def define(store: Store, event_type: str, fields: Mapping[str, Field]) -> int:
 
 def _drafts(writes: Sequence[Write], zone: ZoneInfo) -> list[_Draft]:
     """Return the events of all writes, checked and encoded."""
-    events = [(named("stream id", write.stream_id), event) for write in writes for event in write.events]
+    events = [
+        (stream_id, event)
+        for write in writes
+        for stream_id in (named("stream id", write.stream_id),)
+        for event in write.events
+    ]
     if not events or not all(write.events for write in writes):
         raise InvalidEvent("there is nothing to append", hint="Give at least one event.")
     fresh = iter(new_ids(len(events)))
     drafts = [_draft(stream_id, event, zone, next(fresh)) for stream_id, event in events]
-    if len(drafts) > 1:
+    if len(drafts) > 1 and any(draft.given for draft in drafts):
         seen: set[str] = set()
         for draft in drafts:
             if draft.event_id in seen:
@@ -141,7 +146,8 @@ def _draft(stream_id: str, event: Event, zone: ZoneInfo, fresh: str) -> _Draft:
             f"{stream_id}: {type(event).__name__} is no event", hint='Append el.Event("OrderPlaced", {...}).'
         )
     event_type = named("event type", event.type)
-    values = plain(event.payload, f"{event_type}: payload")
+    where = f"{event_type}: payload"
+    values = plain(event.payload, where)
     optional: tuple[str | None, ...] = (None, None, None, None)
     if event.actor or event.correlation_id or event.causation_id or event.compensates:
         optional = tuple(
@@ -150,17 +156,19 @@ def _draft(stream_id: str, event: Event, zone: ZoneInfo, fresh: str) -> _Draft:
     elif "" in (event.actor, event.correlation_id, event.causation_id, event.compensates):
         raise InvalidEvent(f"{event_type}: an empty text is no actor, correlation, causation or compensated event")
     occurred = event.occurred_at
-    where = f"{event_type}: metadata"
+    metadata = None
+    if event.metadata is not None:
+        metadata = encoded(plain(event.metadata, f"{event_type}: metadata"), f"{event_type}: metadata")
     return _Draft(
-        stream_id=stream_id,
-        event_type=event_type,
-        event_id=fresh if event.event_id is None else named("event id", event.event_id),
-        given=event.event_id is not None,
-        occurred_at=None if occurred is None else _instant(occurred, zone, event_type),
-        optional=optional,
-        metadata=None if event.metadata is None else encoded(plain(event.metadata, where), where),
-        payload=encoded(values, f"{event_type}: payload"),
-        values=values,
+        stream_id,
+        event_type,
+        fresh if event.event_id is None else named("event id", event.event_id),
+        event.event_id is not None,
+        None if occurred is None else _instant(occurred, zone, event_type),
+        optional,
+        metadata,
+        encoded(values, where),
+        values,
     )
 
 

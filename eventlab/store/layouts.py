@@ -63,6 +63,16 @@ class Layout:
         return self.path / "schemas"
 
     @property
+    def states(self) -> Path:
+        """The folder of the texts of states."""
+        return self.path / "states"
+
+    @property
+    def snapshots(self) -> Path:
+        """The folder of snapshots of states; disposable."""
+        return self.path / "snapshots"
+
+    @property
     def quarantine(self) -> Path:
         """The folder of rows that bulk loads refused."""
         return self.path / "quarantine"

@@ -20,7 +20,7 @@ from eventlab.errors import IdempotencyConflict, InvalidArgument, InvalidEvent
 from eventlab.events import COLUMNS, same_content
 from eventlab.schemas.registry import inferred
 from eventlab.store import seals
-from eventlab.store.lakes import Conflict, writing
+from eventlab.store.lakes import Conflict, reading, writing
 from eventlab.store.staging import stage
 from eventlab.store.stores import UPSERT
 
@@ -223,7 +223,8 @@ class _Load:
         if snapshot.files:
             lake = queries.fill("select {columns} from {lake}", columns=columns, lake=store.scan(snapshot))
             log = f"{lake} union all {log}"
-        self._keep_known(log)
+        with reading(store.layout.lake):
+            self._keep_known(log)
 
     def _keep_known(self, log: str) -> None:
         """Put the rows with an id of the relation ``log`` into the table ``known``."""
@@ -304,7 +305,8 @@ class _Load:
         log = "select event_id from tail_rows"
         if snapshot.files:
             log += f" union all select event_id from {store.scan(snapshot)} where position > {self.checked}"
-        found = queries.rows(self.connection, f"select count(*) from numbered semi join ({log}) using (event_id)")
+        with reading(store.layout.lake):
+            found = queries.rows(self.connection, f"select count(*) from numbered semi join ({log}) using (event_id)")
         return bool(found[0][0])
 
     def _write(self, registry: Registry, state: State, count: int) -> None:

@@ -12,7 +12,7 @@ from eventlab import moments, queries
 from eventlab.errors import StoreCorrupt
 from eventlab.store import journals, layouts
 from eventlab.store.journals import Journal
-from eventlab.store.lakes import Lake, writing
+from eventlab.store.lakes import Lake, reading, writing
 from eventlab.store.stores import UPSERT, Store
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _build(new: Path, layout: Layout, lake: Lake, snapshot: Snapshot) -> None:
     if snapshot.files:
         paths = queries.literal(lake.files(snapshot))
         source = f"read_parquet({paths}, union_by_name = true, hive_partitioning = false)"
-        with queries.connect(layout.timezone, spill=str(layout.spill)) as connection:
+        with reading(lake.path), queries.connect(layout.timezone, spill=str(layout.spill)) as connection:
             heads = queries.rows(connection, queries.fill(_HEADS, lake=source))
     with journals.translated(new):
         journal = sqlite3.connect(new, isolation_level=None)
@@ -115,20 +115,28 @@ def _build(new: Path, layout: Layout, lake: Lake, snapshot: Snapshot) -> None:
 def _documents(layout: Layout) -> list[tuple[dict[str, Any], str]]:
     """Return the documents of all definitions in the order in which they came, with their texts."""
     found = []
-    for file in layout.schemas.glob("*/*.json"):
-        text = file.read_text(encoding="utf-8")
+    for file in (*layout.schemas.glob("*/*.json"), *layout.states.glob("*/*.sql")):
+        content = file.read_text(encoding="utf-8")
         try:
-            found.append((json.loads(text), text))
-        except json.JSONDecodeError as error:
+            document = json.loads(content) if file.suffix == ".json" else _state(content)
+        except (ValueError, KeyError) as error:
             raise StoreCorrupt(f"{file} is damaged: {error}", hint="Restore this file from a backup.") from None
+        found.append((document, json.dumps(document, ensure_ascii=False)))
     found.sort(key=lambda pair: pair[0]["registry_version"])
     numbers = [document["registry_version"] for document, _ in found]
     if numbers != list(range(1, len(numbers) + 1)):
         raise StoreCorrupt(
-            f"{layout.schemas} lacks definitions: it has the numbers {numbers}",
-            hint="Restore this folder from a backup.",
+            f"{layout.schemas} and {layout.states} lack definitions: they have the numbers {numbers}",
+            hint="Restore these folders from a backup.",
         )
     return found
+
+
+def _state(content: str) -> dict[str, Any]:
+    """Return the document of a state's text from its file."""
+    facts, _, text = content.partition("\n")
+    document: dict[str, Any] = json.loads(facts.removeprefix("-- "))
+    return {**document, "text": None if text == "-- dropped\n" else text.removesuffix("\n")}
 
 
 def _put_aside(layout: Layout) -> list[str]:

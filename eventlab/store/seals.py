@@ -111,17 +111,25 @@ def envelopes(rows: Sequence[tuple[object, ...]]) -> pa.RecordBatch:
 
 
 def _forget(store: Store, sealed: int) -> None:
-    """Delete from the journal what the lake holds, a slice at a time."""
-    first = store.journal.rows("select min(position) from tail")[0][0]
-    while first is not None and first <= sealed:
-        first = min(first + _SLICE, sealed + 1)
-        with store.journal.write():
-            store.journal.execute("delete from tail where position < ?", (first,))
-            store.journal.execute("update log set sealed = max(sealed, ?)", (first - 1,))
-        time.sleep(_PAUSE)
-    if store.journal.state().sealed < sealed:
-        with store.journal.write():
-            store.journal.execute("update log set sealed = max(sealed, ?)", (sealed,))
+    """Delete from the journal what the lake holds, a slice at a time.
+
+    Not durably: the lake's word holds, so rows that a power failure brings back count for nothing and go with the next seal.
+    """
+    with contextlib.closing(Journal(store.layout.journal, durable=False)) as beside:
+        first = beside.rows("select min(position) from tail")[0][0]
+        while first is not None and first <= sealed:
+            first = min(first + _SLICE, sealed + 1)
+            _note_sealed(store, beside, first - 1)
+            time.sleep(_PAUSE)
+        if beside.state().sealed < sealed:
+            _note_sealed(store, beside, sealed)
+
+
+def _note_sealed(store: Store, beside: Journal, sealed: int) -> None:
+    """Delete the rows through ``sealed``, while no append of this process waits in vain for SQLite's own lock."""
+    with store.journal.lock, beside.write():
+        beside.execute("delete from tail where position <= ?", (sealed,))
+        beside.execute("update log set sealed = max(sealed, ?)", (sealed,))
 
 
 def compact(store: Store, *, at_least: int = 2) -> tuple[int, int]:

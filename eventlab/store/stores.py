@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 from eventlab import moments, queries
 from eventlab.errors import InvalidArgument, StoreCorrupt, StoreReadOnly
 from eventlab.events import COLUMNS
-from eventlab.schemas import Definition, Registry
+from eventlab.schemas import Definition, Registry, StateText
 from eventlab.store import journals, layouts
 from eventlab.store.journals import Journal
-from eventlab.store.lakes import Lake, writing
+from eventlab.store.lakes import Lake, reading, writing
 from eventlab.store.presences import Presence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from eventlab.schemas.registry import Entry
     from eventlab.store.journals import State
     from eventlab.store.lakes import Snapshot
     from eventlab.store.layouts import Layout
@@ -67,26 +68,23 @@ class Store:
             if version is None or self._registry.version < version:
                 documents = self.journal.definitions(self._registry.version)
                 if documents:
-                    self._registry = self._registry.adding(*map(_definition, documents))
+                    self._registry = self._registry.adding(*map(_entry, documents))
             return self._registry
 
     def file_definitions(self) -> None:
         """Write the file of each definition that has none: before the lake holds events that need it."""
         registry = self.registry()
         with writing(self.layout.path):
-            for definition in registry.definitions[self._filed :]:
-                file = self.layout.definition(definition.event_type, definition.version)
-                layouts.write_once(file, _text(definition).encode())
+            for entry in registry.entries[self._filed :]:
+                layouts.write_once(*_file(self.layout, entry))
         self._filed = registry.version
 
-    def record_definitions(self, definitions: Sequence[Definition]) -> None:
-        """Put further definitions into the journal, inside its ``write``."""
-        for definition in definitions:
-            self.journal.execute(
-                "insert into definitions values (?, ?)", (definition.registry_version, _text(definition))
-            )
-        if definitions:
-            self.journal.execute("update log set registry = ?", (definitions[-1].registry_version,))
+    def record_definitions(self, entries: Sequence[Entry]) -> None:
+        """Put further entries of the registry into the journal, inside its ``write``."""
+        for entry in entries:
+            self.journal.execute("insert into definitions values (?, ?)", (entry.registry_version, _text(entry)))
+        if entries:
+            self.journal.execute("update log set registry = ?", (entries[-1].registry_version,))
 
     def sealed(self, event_ids: Sequence[str], snapshot: Snapshot) -> list[tuple[Any, ...]]:
         """Return the envelopes (instants in microseconds) of the sealed events with one of those ids."""
@@ -137,7 +135,8 @@ class Store:
         with self._lock:
             if self._lookup is None:
                 self._lookup = queries.connect(self.layout.timezone)
-            return queries.rows(self._lookup, text, params)
+            with reading(self.layout.lake):
+                return queries.rows(self._lookup, text, params)
 
     def _check(self) -> None:
         """Repair what a killed process left, and refuse a lake that lacks what the journal knows to be in it."""
@@ -194,11 +193,21 @@ def open_store(
     return Store(layout, read_only=read_only, clock=clock)
 
 
-def _definition(document: str) -> Definition:
-    """Return the definition of a stored document."""
-    return Definition.from_document(json.loads(document))
+def _entry(document: str) -> Entry:
+    """Return the entry of the registry that a stored document says."""
+    content = json.loads(document)
+    return StateText.from_document(content) if "state" in content else Definition.from_document(content)
 
 
-def _text(definition: Definition) -> str:
-    """Return the document of a definition as text."""
-    return json.dumps(definition.document(), ensure_ascii=False, indent=2) + "\n"
+def _text(entry: Entry) -> str:
+    """Return the document of an entry as text."""
+    return json.dumps(entry.document(), ensure_ascii=False, indent=2) + "\n"
+
+
+def _file(layout: Layout, entry: Entry) -> tuple[Path, bytes]:
+    """Return the file of an entry and its content: JSON for a type, SQL under a comment for a state."""
+    if isinstance(entry, Definition):
+        return layout.definition(entry.event_type, entry.version), _text(entry).encode()
+    facts = json.dumps({name: value for name, value in entry.document().items() if name != "text"})
+    text = f"-- {facts}\n" + ("-- dropped\n" if entry.text is None else f"{entry.text}\n")
+    return layout.states / layouts.folder_name(entry.state) / f"{entry.version}.sql", text.encode()

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import eventlab as el
 from eventlab.events import COLUMNS
-from tests.benchmarks.sources import Folder
 from tests.benchmarks.tables import Row, interleaved, timed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.benchmarks.sources import Folder
 
 _CALLS, _BATCHES, _BATCH = 2_000, 300, 100
 _TAIL = 100_000  # events that are being sealed beside appends

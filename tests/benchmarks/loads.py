@@ -16,21 +16,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import eventlab as el
-from tests.benchmarks.sources import MAPPING, Folder, copy_typed
+from tests.benchmarks.sources import MAPPING, copy_typed
 from tests.benchmarks.tables import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.benchmarks.sources import Folder
+
 _EVENTS, _MANY_TYPES = 5_000_000, 1_000_000
 _ROUNDS = 3
 _JSON = """read_json('{path}', format = 'newline_delimited', columns = {{
-    kind: 'VARCHAR', order_id: 'VARCHAR', happened_at: 'TIMESTAMPTZ', customer: 'VARCHAR', item: 'VARCHAR', qty: 'BIGINT', amount: 'DOUBLE'
+    kind: 'VARCHAR', order_id: 'VARCHAR', happened_at: 'TIMESTAMPTZ',
+    customer: 'VARCHAR', item: 'VARCHAR', qty: 'BIGINT', amount: 'DOUBLE'
 }})"""
 
 
 def loads(folder: Folder) -> Iterator[Row]:
-    """Five million events of five types and half a million streams, from Parquet and from JSON lines."""
+    """Load five million events of five types and half a million streams, from Parquet and from JSON lines."""
     for suffix, name in ((".parquet", "Parquet"), (".jsonl", "JSON lines")):
         source = folder.file(_EVENTS, suffix)
         ours, theirs = _rounds(folder, ("load", source), ("copy", source))
@@ -39,7 +42,7 @@ def loads(folder: Folder) -> Iterator[Row]:
 
 
 def many_types(folder: Folder) -> Iterator[Row]:
-    """A million events of 200 types, against as many of 10 types."""
+    """Load a million events of 200 types, and as many of 10 types."""
     sources = [folder.file(_MANY_TYPES, ".parquet", types) for types in (200, 10)]
     many, few = _rounds(folder, ("load", sources[0]), ("load", sources[1]))
     yield Row("bulk load of 1 M events of 200 types, against 10 types", many[0], few[0], 3, "s")

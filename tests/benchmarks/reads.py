@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import eventlab as el
 from tests.benchmarks.appends import payload
-from tests.benchmarks.sources import Folder, connected
+from tests.benchmarks.sources import connected
 from tests.benchmarks.tables import Row, interleaved, timed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.benchmarks.sources import Folder
 
 _EVENTS, _FEWER = 5_000_000, 500_000
 _NEW = 1_000
@@ -42,7 +44,7 @@ print(json.dumps([done - opened, done - imported]))
 
 
 def queries(folder: Folder) -> Iterator[Row]:
-    """A sum over one typed field, and a fold of half a million streams; results are fetched as Arrow."""
+    """Ask for a sum over one typed field, and for a fold of half a million streams; results are fetched as Arrow."""
     typed = f"'{folder.typed(_EVENTS)}'"
     with el.open(folder.store(_EVENTS)) as log, connected() as connection:
         connection.execute("set parquet_metadata_cache = true")
@@ -76,7 +78,7 @@ def opening(folder: Folder) -> Iterator[Row]:
 
 
 def refresh(folder: Folder) -> Iterator[Row]:
-    """A query after a thousand new events: what it takes to see them, in a large log against a small one."""
+    """Measure what it takes to see a thousand new events in a large log against a small one."""
     events = [el.Event("OrderPlaced", payload(n)) for n in range(_NEW)]
     with (
         el.open(folder.copied(_EVENTS, "large")) as large,
@@ -85,7 +87,7 @@ def refresh(folder: Folder) -> Iterator[Row]:
 
         def seen(log: el.EventLog) -> float:
             log.append("order-new", events)
-            return timed(lambda: log._session.refresh())
+            return timed(log._session.refresh)
 
         for log in (large, small):
             log._sealer = None

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 
 import eventlab as el
 from tests.benchmarks.appends import payload
-from tests.benchmarks.sources import Folder
 from tests.benchmarks.tables import Row, interleaved, timed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.benchmarks.sources import Folder
+
 _CALLS, _BATCHES, _BATCH = 1_000, 100, 100
-_STREAMS = 5_000  # of 20 events each, replayed
+_STREAMS = 10_000  # of 20 events each, replayed
 
 
 def eventsourcing(folder: Folder) -> Iterator[Row]:

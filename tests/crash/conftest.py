@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).parent
-_SAMPLE = 16  # steps of one scenario, at which a short run kills
+_SAMPLE = 12  # steps of one scenario, at which a short run kills
 
 
 class Step(NamedTuple):
@@ -107,7 +107,7 @@ def sample(steps: list[Step]) -> list[tuple[Step, bool]]:
 
 @pytest.fixture(scope="session")
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    """The process that forks, with the library that counts and kills."""
+    """Start the process that forks, with the library that counts and kills."""
     compiler = shutil.which("cc")
     if compiler is None or not sys.platform.startswith("linux"):
         pytest.skip("killing at each system call needs Linux and a C compiler (cc)")

@@ -14,7 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scenarios import SCENARIOS
+from scenarios import ENDLESS, SCENARIOS
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def _work(order: dict[str, Any]) -> None:
     library.steps_arm(os.fsencode(path), ctypes.c_long(order.get("at", -1)), int(order.get("torn", False)))
     code = 1
     try:
-        SCENARIOS[order["scenario"]].work(path, tell)
+        {**SCENARIOS, **ENDLESS}[order["scenario"]].work(path, tell)
         code = 0
     except BaseException:  # noqa: BLE001 - whatever it is, the log of the fork has it
         sys.excepthook(*sys.exc_info())

@@ -6,7 +6,10 @@ that retries would do. ``told`` is called with the name of each group of events 
 
 from __future__ import annotations
 
+import itertools
+import os
 import shutil
+import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from invariants import ids
@@ -146,6 +149,21 @@ def _recover(path: Path, told: Told) -> None:
         write(log, told, "r1")
 
 
+def _everything(path: Path, told: Told) -> None:
+    """Append and load while another thread seals, compacts and vacuums, until killed."""
+    with el.open(path) as log:
+
+        def care() -> None:
+            while True:
+                log.seal()
+                log.compact(vacuum=True)
+
+        threading.Thread(target=care, daemon=True).start()
+        for number in itertools.count():
+            group = f"{path.name}-{os.getpid()}-{number}"
+            (write, transact, write, load)[number % 4](log, told, group)
+
+
 class Scenario(NamedTuple):
     """A store and what is done with it."""
 
@@ -163,6 +181,9 @@ SCENARIOS = {
     "checkpoint": Scenario(_versions, _seal),
     "recover": Scenario(_lost, _recover),
 }
+
+
+ENDLESS = {"everything": Scenario(_tail, _everything)}
 
 
 def copied(base: Path, path: Path) -> None:

@@ -43,7 +43,7 @@ class _Unflushed:
         self.names: set[str] = set()  # of folders
 
     def lake(self) -> set[str]:
-        """What the journal relies on when it forgets events: the lake and the definitions."""
+        """Return what the journal relies on when it forgets events: the lake and the definitions."""
         return {file for file in self.contents | self.names if file.startswith(("/events", "/schemas"))}
 
     def see(self, step: Step) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import random
 from typing import TYPE_CHECKING
 
 import invariants
 import pytest
-from conftest import sample
-from scenarios import SCENARIOS, copied, write
+from conftest import Step, sample
+from scenarios import ENDLESS, SCENARIOS, copied, write
 
 import eventlab as el
 
@@ -47,6 +49,25 @@ def test_a_killed_process_loses_nothing_and_leaves_nothing_half(
                 raise
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("torn", [False, True], ids=["whole", "torn"])
+def test_a_log_outlives_many_deaths_at_random_moments(forks: Forks, tmp_path: Path, torn: bool) -> None:
+    """A process that appends and loads while its thread seals, compacts and vacuums is killed again and again."""
+    path = tmp_path / "store"
+    told: list[str] = []
+    ENDLESS["everything"].prepare(path, told.append)
+    for number in range(40 if os.environ.get("EVENTLAB_FULL_SWEEP") else 8):
+        at = random.randint(1, 1500)
+        if number % 2:
+            told += forks.killed("everything", path, Step(at, "write", "any"), torn=torn)
+            invariants.check(path, groups=told, settled=False)
+            continue
+        with el.open(path) as witness:
+            told += forks.killed("everything", path, Step(at, "write", "any"), torn=torn)
+            write(witness, told.append, f"w-{number}")
+            invariants.check_log(witness, groups=told)
+
+
 def _witness(path: Path, witnessed: bool) -> contextlib.AbstractContextManager[el.EventLog | None]:
     """Return a log that is open while another process is killed, or None."""
     return el.open(path) if witnessed else contextlib.nullcontext()
@@ -70,6 +91,6 @@ def _comes_back(scenario: str, path: Path, told: list[str]) -> None:
             el.open(path)
         assert not told
     else:
-        invariants.check(path, groups=told)
+        invariants.check(path, groups=told, settled=False)
     SCENARIOS[scenario].work(path, told.append)
     invariants.check(path, groups=told)

@@ -1,0 +1,257 @@
+"""A state: one SELECT over events, and its answers now, at any moment, for one key, as a history, a difference, a course."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from eventlab import moments, queries
+from eventlab.errors import EventlabError, InvalidArgument, StoreReadOnly
+from eventlab.session import Scope
+from eventlab.session.results import Result
+from eventlab.states import courses, folds, histories, keepers, snapshots
+from eventlab.states.courses import Measure
+from eventlab.states.splits import Split
+
+if TYPE_CHECKING:
+    from eventlab.moments import Duration, Instant, Moment
+    from eventlab.schemas import Registry, StateText
+    from eventlab.session.results import Charter
+    from eventlab.states.catalogs import Catalog
+
+_DAY = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state of a log, or of a view of it. Made by ``log.define_state`` and ``log.state``.
+
+    Attributes
+    ----------
+    name, text, version
+        The name, the SELECT, and how many texts the state has had.
+    """
+
+    catalog: Catalog
+    entry: StateText
+    scope: Scope
+    registry: Registry | None
+    charter: Charter | None = None
+
+    @property
+    def name(self) -> str:
+        """The state's name."""
+        return self.entry.state
+
+    @property
+    def text(self) -> str:
+        """The SELECT."""
+        return self.entry.text or ""
+
+    @property
+    def version(self) -> int:
+        """The number of the text."""
+        return self.entry.version
+
+    def __repr__(self) -> str:
+        return f"<State {self.name}: {' '.join(self.text.split())}>"
+
+    def now(self) -> Result:
+        """Return the state as of the head of the log (or of the view): one row a key.
+
+        A session keeps what it has folded and folds only what is new; the first time it starts from a snapshot.
+        """
+        return self._result(self._fold(self.scope), kind="state")
+
+    def at(self, at: Moment | None = None, *, known_at: Moment | None = None) -> Result:
+        """Return the state as of a moment: of the events that occurred by ``at`` among those recorded by ``known_at``.
+
+        Both are inclusive; a number is a position. Uses the best snapshot inside.
+        """
+        return self._result(self._fold(self._cut(at, known_at)), kind="state")
+
+    def get(self, key: object) -> Result:
+        """Return the row of one key (a tuple for several keys); no row if there is no such key."""
+        parts = self._keyed()
+        conditions, values = folds.key_is(parts, self._values(parts, key))
+        return self._result(folds.plain(parts, self.scope, *conditions), kind="state", params=values)
+
+    def history(self, key: object = None) -> Result:
+        """Return the states that a key has been in, or all keys: one row an event of the key.
+
+        Columns: ``position, occurred_at, recorded_at, event_type, valid_to`` (the ``occurred_at`` of the key's next event;
+        NULL: still valid), and the state's columns after the event. WHERE chooses the events; rows where HAVING does not hold
+        are left out. Of one key in order of position; of all keys in no order.
+
+        Raises
+        ------
+        InvalidArgument
+            If the state has no parts; or, for all keys, if one of its aggregates cannot be a window.
+        """
+        parts = self._keyed()
+        conditions, values = folds.key_is(parts, self._values(parts, key)) if key is not None else ([], {})
+        text = histories.history(parts, self.scope, *conditions)
+        try:
+            return self._result(text, kind="history", params=values)
+        except EventlabError as error:
+            if key is None and parts.keys:
+                raise InvalidArgument(
+                    f"the history of all keys of {self.name} cannot be made: {error.message}", hint="Give one key."
+                ) from None
+            return self._result(histories.step_by_step(parts, self.scope, *conditions), kind="history", params=values)
+
+    def diff(self, a: Moment, b: Moment) -> Result:
+        """Return what differs between two moments: the keys, ``change`` (added, removed, changed), each column before and after."""
+        parts = self._keyed()
+        if len(parts.key_names) < len(parts.keys):
+            raise InvalidArgument(
+                f"{self.name} does not show its keys", hint="Put what it is grouped by into the SELECT."
+            )
+        before, after = (f"({self._fold(self._cut(moment, None))})" for moment in (a, b))
+        return self._result(histories.diff(parts, f"from {before}", f"from {after}"), kind="diff")
+
+    def over_time(
+        self, every: Duration, measure: str, *, since: Instant | None = None, until: Instant | None = None
+    ) -> Result:
+        """Return a measure of the whole state as of the end of each bucket: ``bucket`` (its start), ``value``, ``partial``.
+
+        Parameters
+        ----------
+        every
+            ``"1d"``, ``"1h"`` …; whole days are days of the log's time zone.
+        measure
+            One aggregate expression over the state's columns: ``"count(*) FILTER (WHERE status = 'open')"``.
+        since, until
+            Moments in the first and the last bucket; by default those of the first and the last event.
+        """
+        parts = self._keyed()
+        length = moments.duration(every)
+        taken = Measure(measure)
+        zone = self.catalog.session.store.zone
+        source = folds.source(parts, self.scope)
+        ends = [
+            f"(select {extreme} from {source})" if moment is None else f"make_timestamptz({moments.instant(moment, zone)})"
+            for moment, extreme in ((since, "min(occurred_at)"), (until, "max(occurred_at)"))
+        ]  # fmt: skip
+        if taken.accumulated and taken.sums and not self._exact(parts, taken):
+            taken.bucket_by_bucket()
+        text = courses.course(
+            parts,
+            self.scope,
+            taken,
+            every=f"to_microseconds({length // moments.MICROSECOND})" if length % _DAY else f"to_days({length.days})",
+            whole_days=not length % _DAY,
+            since=ends[0],
+            until=ends[1],
+            complete=f"(select max(occurred_at) from {source})",
+        )
+        return self._result(text, kind="course", facts={"measure": measure})
+
+    def snapshot(self) -> None:
+        """Take a snapshot of the state as it is now. Answers are the same without it.
+
+        Raises
+        ------
+        InvalidArgument
+            If the state's aggregates cannot be merged.
+        """
+        parts = self._parts()
+        if isinstance(parts, str) or parts.reason:
+            why = parts if isinstance(parts, str) else parts.reason
+            raise InvalidArgument(f"{self.name} is folded from the log each time: {why}", hint="It needs no snapshot.")
+        if self.catalog.session.store.read_only:
+            raise StoreReadOnly("the log is open for reading", hint="Open it without read_only=True.")
+        served = self.catalog.served(self.name, parts, self.entry, self._registry)
+        self.catalog.keeper.close()
+        keepers.take(self.catalog.session, served, Scope(self.scope.at, self.scope.position or served.position))
+
+    def explain(self) -> str:
+        """Return how each answer is made: from a snapshot and what came since, or folded from the log, and why."""
+        parts = self._parts()
+        if isinstance(parts, str):
+            return f"{self.name}: folded from the log each time, as {parts}; no history, no diff, no course."
+        lines = [f"{self.name}: {len(parts.keys)} keys, {len(parts.aggregates)} aggregates"]
+        if parts.reason:
+            lines.append(f"now, at: folded from the log each time, since {parts.reason}")
+        else:
+            place = snapshots.folder(self.catalog.session.store.layout.snapshots, self.name, parts, self._registry)
+            found = snapshots.found(place)
+            base = snapshots.best(found, self.scope)
+            start = f"the snapshot at position {base.position:,}" if base else "the beginning of the log"
+            lines.append(f"now: what this session has folded, else from {start}, and what came since")
+            lines.append(f"at: from the best of {len(found)} snapshots inside the moment, and the difference")
+        lines.append("get: the events of the key; history: each aggregate as a window over the key's events")
+        lines += [f"in order: {note}" for note in parts.notes]
+        return "\n".join(lines)
+
+    @property
+    def _registry(self) -> Registry:
+        return self.registry or self.catalog.registry()
+
+    def _parts(self) -> Split | str:
+        return self.catalog.parts(self.entry, self._registry)
+
+    def _keyed(self) -> Split:
+        """Return the parts of the state, or raise if it has none."""
+        parts = self._parts()
+        if isinstance(parts, str):
+            raise InvalidArgument(
+                f"{self.name} has no keys that can be told: {parts}", hint="Use now() or at(), and filter."
+            )
+        return parts
+
+    def _values(self, parts: Split, key: object) -> tuple[Any, ...]:
+        """Return a key as a tuple of as many values as the state has keys."""
+        values = key if isinstance(key, tuple) else (key,)
+        if len(values) != len(parts.keys):
+            raise InvalidArgument(
+                f"{self.name} has {len(parts.keys)} keys, {key!r} is {len(values)}",
+                hint=f"Give {'a tuple of ' if len(parts.keys) != 1 else ''}{', '.join(parts.keys) or 'nothing'}.",
+            )
+        return values
+
+    def _cut(self, at: Moment | None, known_at: Moment | None) -> Scope:
+        """Return the scope of a moment within the state's own."""
+        scope, _ = self.catalog.session.moment(at, known_at)
+        ats = [instant for instant in (scope.at, self.scope.at) if instant is not None]
+        positions = [position for position in (scope.position, self.scope.position) if position is not None]
+        return Scope(min(ats, default=None), min(positions, default=None))
+
+    def _fold(self, scope: Scope) -> str:
+        """Return the SELECT of the state within a scope, by the quickest way that gives the same rows."""
+        parts = self._parts()
+        if isinstance(parts, str):
+            return ""
+        if parts.reason:
+            return folds.plain(parts, scope)
+        catalog = self.catalog
+        if scope == Scope() and self.registry is None:
+            served = catalog.served(self.name, parts, self.entry, self._registry)
+            return f"select {', '.join(map(queries.identifier, parts.names))} from {served.rows}"
+        place = snapshots.folder(catalog.session.store.layout.snapshots, self.name, parts, self._registry)
+        base = snapshots.best(snapshots.found(place), scope)
+        if base is None:
+            return folds.plain(parts, scope)
+        loaded = catalog.attach(base, len(parts.keys) + len(parts.aggregates))
+        if loaded is None:
+            return self._fold(scope)  # the file could not be read, and is gone
+        rest = folds.partial(parts, Scope(scope.at, scope.position, beyond=base.known(scope)))
+        return folds.finished(parts, f"({folds.merged(parts, f'(from {loaded} union all {rest})')})")
+
+    def _exact(self, parts: Split, measure: Measure) -> bool:
+        """Tell whether the sums of a measure are exact, so that they may be accumulated."""
+        rows = f"({folds.plain(parts, self.scope)})"
+        types = self._relation(f"select {', '.join(measure.sums)} from {rows}", None).types
+        return not any(str(kind) in {"DOUBLE", "FLOAT"} for kind in types)
+
+    def _result(
+        self, text: str, *, kind: str, params: dict[str, object] | None = None, facts: dict[str, Any] | None = None
+    ) -> Result:
+        """Return the rows of a SELECT, pinned to the log as it is now."""
+        whole = not text
+        relation = self._relation(self.text if whole else text, params, scope=self.scope if whole else None)
+        return Result(relation, text or self.text, kind, {"state": self.name, **(facts or {})}, self.charter)
+
+    def _relation(self, text: str, params: dict[str, object] | None, *, scope: Scope | None = None) -> queries.Relation:
+        return self.catalog.session.sql(text, params, scope=scope, registry=self.registry)
