@@ -35,8 +35,8 @@ def latest(event_type: EventType) -> FieldType | None:
     return types.struct(event_type.latest.stored.items())
 
 
-def from_lake(event_type: EventType) -> str:
-    """Return the SQL that reads a type's STRUCT from the physical columns of the lake."""
+def from_files(event_type: EventType) -> str:
+    """Return the SQL that reads a type's STRUCT from its physical columns."""
     columns = event_type.columns
     if len(columns) == 1:
         return queries.identifier(next(iter(columns)))
@@ -45,13 +45,6 @@ def from_lake(event_type: EventType) -> str:
         for name, kind in event_type.latest.stored.items()
     )
     return f"case when event_type = {queries.literal(event_type.name)} then struct_pack({fields}) end"
-
-
-def from_tail(event_type: EventType) -> str:
-    """Return the SQL that reads a type's STRUCT from the payloads of the tail."""
-    struct = latest(event_type)
-    own = f"event_type = {queries.literal(event_type.name)}"
-    return f"case when {own} then {_from_json(struct)} end" if struct else "null"
 
 
 def _from_json(struct: FieldType) -> str:

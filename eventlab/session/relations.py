@@ -1,6 +1,6 @@
 """The relations of a session as SQL: ``events``, a view a type, ``streams``, ``event_types``, ``events_at``.
 
-Each is a SELECT over two sources, the files of the lake and the table of the tail, cut at a moment on both clocks.
+Each is a SELECT over the files of the lake and of the tail, cut at a moment on both clocks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from eventlab.schemas.registry import EventType
 
 NAMES = ("events", "events_effective", "streams", "event_types", "events_at")
-TAIL = "main.eventlab_tail"
 
 _ENVELOPE = (
     "position, event_id, stream_id, split_part(stream_id, '-', 1) as category, version, event_type, schema_version,"
@@ -34,12 +33,7 @@ _ENVELOPE_TYPES = {
     "recorded_at": "timestamptz",
 }
 _NAMES = (*COLUMNS[:3], "category", *COLUMNS[3:])
-_LAKE = "select {columns} from {lake} {where}"
-_EVENTS = """
-{sealed}
-union all
-select {columns} from {tail} {where}
-"""
+_EVENTS = "select {columns} from {files} {where}"
 _TYPE = """
 select {columns} from ({rows})
 """
@@ -126,23 +120,28 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The files of the lake, by group of types, each list headed by a file that has every column and no rows.
+    """The files of the lake and of the tail.
 
     Attributes
     ----------
+    files
+        Of the lake, by group of types.
+    shapes
+        For each group a file that has every column and no rows, to be scanned before the others.
     tail
-        Whether there are events beyond the lake. DuckDB reads a whole STRUCT for one of its fields below a UNION.
+        The files of the tail, which have events of all types.
     """
 
     files: dict[int, list[str]]
     shapes: dict[int, str]
-    tail: bool = True
+    tail: list[str]
 
     def scan(self, group: int | None = None) -> str:
-        """Return the SQL of the lake as a relation, or of one group of types."""
+        """Return the SQL of the files as a relation; those of one group of types, and of the tail, if it is given."""
         groups = self.shapes if group is None else [group]
         paths = [self.shapes[number] for number in groups]
         paths += [path for number in groups for path in self.files.get(number, ())]
+        paths += self.tail
         return f"read_parquet({queries.literal(paths)}, union_by_name = true, hive_partitioning = false)"
 
 
@@ -153,24 +152,9 @@ def events(sources: Sources, event_types: Iterable[EventType], scope: Scope) -> 
 
 
 def _events(sources: Sources, event_types: Sequence[EventType], group: int | None, where: str) -> str:
-    """Return the SELECT of events of the lake (of one group of types, if given) and of the tail."""
-    names = [queries.identifier(event_type.name) for event_type in event_types]
-    pairs = list(zip(event_types, names, strict=True))
-    sealed = queries.fill(
-        _LAKE,
-        columns=[_ENVELOPE, *(f"{columns.from_lake(event_type)} as {name}" for event_type, name in pairs)],
-        lake=sources.scan(group),
-        where=where,
-    )
-    if not sources.tail:
-        return sealed
-    return queries.fill(
-        _EVENTS,
-        sealed=sealed,
-        columns=[_ENVELOPE, *(f"{columns.from_tail(event_type)} as {name}" for event_type, name in pairs)],
-        tail=TAIL,
-        where=where,
-    )
+    """Return the SELECT of events, those of one group of types if it is given."""
+    typed = [f"{columns.from_files(event_type)} as {queries.identifier(event_type.name)}" for event_type in event_types]
+    return queries.fill(_EVENTS, columns=[_ENVELOPE, *typed], files=sources.scan(group), where=where)
 
 
 def type_view(sources: Sources, event_type: EventType, scope: Scope) -> str:

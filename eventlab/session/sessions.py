@@ -1,21 +1,16 @@
 """The session: one in-memory DuckDB over a store, brought up to date before each query at a cost of what is new.
 
 Each query runs on a connection of its own inside a transaction that never ends: DuckDB's own snapshot pins its relation to
-what the tail was. The relations that it names are temporary views of that connection, so nothing is kept for later and
-nothing has to be dropped: when the relation goes, all goes.
+what the session's tables were, and files are never changed. The relations that it names are temporary views of that
+connection, so nothing is kept for later and nothing has to be dropped: when the relation goes, all goes.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import functools
 import os
-import shutil
-import tempfile
 import threading
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from eventlab import moments, queries
@@ -23,11 +18,11 @@ from eventlab.errors import InvalidArgument, QueryError
 from eventlab.schemas.registry import GROUP_SIZE
 from eventlab.session import relations
 from eventlab.session.relations import Scope, Sources
+from eventlab.session.tails import Tail, folder
 from eventlab.store.lakes import reading
-from eventlab.store.seals import envelopes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from eventlab.moments import Moment
     from eventlab.schemas import Registry
@@ -59,12 +54,12 @@ class Session:
         self._lock = threading.RLock()
         self._name = uuid.uuid4().hex
         self._connection = queries.connect(store.layout.timezone)
-        self._connection.execute(f"create table {relations.TAIL} as {relations.shape(store.registry(0), -1)}")
+        self._tail = Tail(self._connection)
         self._snapshot = store.lake.snapshot()
         self._loaded = self._snapshot.sealed  # through which position the tail is here
         self._kept = self._snapshot.sealed  # after which position the tail is here
         self._shapes: dict[tuple[int, int], str] = {}
-        self._sources: tuple[tuple[int, int, bool], Sources] | None = None
+        self._sources: tuple[tuple[int, int, list[str]], Sources] | None = None
         self.states: States | None = None  # set by the room of states, which is above this one
 
     def close(self) -> None:
@@ -94,19 +89,15 @@ class Session:
                 through = min(self._loaded + _SLICE, head)
                 rows = store.journal.tail(self._loaded, through)
                 if rows:
-                    self._take(rows)
+                    self._tail.take(rows, store.registry(store.journal.state().registry))
                 self._loaded = through
             self._snapshot = store.lake.snapshot()
             self._loaded = max(self._loaded, self._snapshot.sealed)
             if self._kept < self._snapshot.sealed:
-                self._connection.execute(f"delete from {relations.TAIL} where position <= {self._snapshot.sealed}")
+                self._tail.forget(self._snapshot.sealed)
                 self._kept = self._snapshot.sealed
-
-    def _take(self, rows: Sequence[tuple[object, ...]]) -> None:
-        """Put rows of the journal into the table of the tail."""
-        self._connection.register("eventlab_new", envelopes(rows))
-        self._connection.execute(f"insert into {relations.TAIL} by name select * from eventlab_new")
-        self._connection.unregister("eventlab_new")
+            if self._tail.untidy and not self.pinned:
+                self._tail.clean_up()
 
     def sql(
         self,
@@ -229,7 +220,7 @@ class Session:
 
     def _scan(self, registry: Registry) -> Sources:
         """Return the files of the lake, each group headed by the shape that the registry gives it."""
-        key = (self._snapshot.version, registry.version, self._loaded > self._snapshot.sealed)
+        key = (self._snapshot.version, registry.version, self._tail.paths)
         if self._sources is None or self._sources[0] != key:
             self._sources = (key, self._gather(self._snapshot, registry))
         return self._sources[1]
@@ -240,29 +231,16 @@ class Session:
             files.setdefault(file.group, []).append(path)
         groups = range(max(max(files, default=0) + 1, -(-len(registry.names) // GROUP_SIZE)))
         shapes = {group: self._shape(registry, group) for group in groups}
-        return Sources(files, shapes, tail=self._loaded > snapshot.sealed)
+        return Sources(files, shapes, self._tail.paths)
 
     def _shape(self, registry: Registry, group: int) -> str:
         """Return the path of a file without rows that has every column of a group."""
         key = (registry.version, group)
         if key not in self._shapes:
-            path = _shapes_folder(os.getpid()) / f"{self._name}-{registry.version}-{group}.parquet"
+            path = folder(os.getpid()) / f"{self._name}-{registry.version}-{group}.parquet"
             queries.copy(self._connection, relations.shape(registry, group), path)
             self._shapes[key] = str(path)
         return self._shapes[key]
-
-
-@functools.cache
-def _shapes_folder(process: int) -> Path:
-    """Return a folder for files without rows, which relations need for as long as ``process`` lives."""
-    folder = Path(tempfile.mkdtemp(prefix="eventlab-"))
-
-    def clean_up() -> None:
-        if os.getpid() == process:  # not in a forked child
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(clean_up)
-    return folder
 
 
 def _statement(name: str, sources: Sources, registry: Registry, scope: Scope) -> str:
