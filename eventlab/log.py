@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from eventlab import moments
 from eventlab.errors import InvalidArgument, InvalidEvent
 from eventlab.events import Event
 from eventlab.schemas import types
-from eventlab.session import Scope, Session, Subscription, readers
-from eventlab.states import Catalog, State
+from eventlab.session import Scope, Session, Subscription, compensations, readers
+from eventlab.states import Catalog, Fold, State
 from eventlab.store import (
     ANY,
     EXISTS,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from eventlab.moments import Moment
     from eventlab.schemas import Registry
     from eventlab.session.results import Result
+    from eventlab.states.reducers import Evolve
     from eventlab.store import (
         IngestResult,
         Recovery,
@@ -92,6 +93,54 @@ class _Readable:
     def states(self) -> list[str]:
         """The names of the states, in order."""
         return sorted((self._registry or self._catalog.registry()).states)
+
+    @overload
+    def fold(self, name: str, initial: object, evolve: Evolve, *, types: Iterable[str] | None = None) -> Fold: ...
+    @overload
+    def fold(
+        self, name: str, initial: object = None, *, types: Iterable[str] | None = None
+    ) -> Callable[[Evolve], Fold]: ...
+    def fold(
+        self, name: str, initial: object = None, evolve: Evolve | None = None, *, types: Iterable[str] | None = None
+    ) -> Fold | Callable[[Evolve], Fold]:
+        """Fold the events of each stream with a Python function, and return the answers: the reading API of a state.
+
+        Slower than a state by far, as it goes event by event: about 80,000 events a second. Without ``evolve`` it is a
+        decorator: ``@log.fold("orders", initial={"total": 0})``.
+
+        Parameters
+        ----------
+        name
+            What it is called in errors and charts.
+        initial
+            The state of a stream before its first event, or a function without arguments that returns it.
+        evolve
+            ``evolve(state, event) -> state``, of nothing but the two: the first two hundred events are folded twice to see.
+            A dict or a dataclass has its fields as columns, anything else is the column ``value``; ``None``: no such entity.
+        types
+            Only these event types.
+
+        Raises
+        ------
+        InvalidArgument
+            When asked, if ``evolve`` gives another state each time, or a column has values of several types.
+
+        Examples
+        --------
+        >>> import tempfile, eventlab as el
+        >>> log = el.open(tempfile.mkdtemp(), create=True)
+        >>> _ = log.append("order-1", [el.Event("ItemAdded", {"price": 5}), el.Event("ItemAdded", {"price": 7})])
+        >>> @log.fold("orders", initial={"items": 0, "total": 0})
+        ... def orders(state, event):
+        ...     return {"items": state["items"] + 1, "total": state["total"] + event.payload["price"]}
+        >>> orders.now().fetchall(), orders.at(1).fetchall()
+        ([('order-1', 2, 12)], [('order-1', 1, 5)])
+        """
+
+        def made(function: Evolve) -> Fold:
+            return Fold(self._session, name, initial, function, scope=self._scope, types=types, charter=_charted)
+
+        return made if evolve is None else made(evolve)
 
     def stream(self, stream_id: str) -> list[RecordedEvent]:
         """Return the events of a stream in version order; an empty list if there is no such stream."""
@@ -238,6 +287,41 @@ class EventLog(_Readable):
             If an event cannot be recorded.
         """
         return self._append([_write(stream_id, events, expected_version, expect)])
+
+    def compensate(
+        self,
+        event_id: str,
+        *,
+        reason: str,
+        events: Event | Sequence[Event] | None = None,
+        actor: str | None = None,
+    ) -> AppendResult:
+        """Undo an event: append to its stream what compensates it. Both stay in the log; ``events_effective`` has neither.
+
+        It counts from when the compensation occurs, which is now unless its event says otherwise: at an earlier ``at``, and
+        with an earlier ``known_at``, the event still holds. The same call again is a duplicate. A compensation cannot be
+        undone; append again what holds after all.
+
+        Parameters
+        ----------
+        event_id
+            The event to undo.
+        reason
+            Why; kept as ``reason`` in the metadata.
+        events
+            What to append instead of ``<Type>Compensated`` with the same payload; ``compensates`` is set on each.
+        actor
+            Who did it.
+
+        Raises
+        ------
+        AlreadyCompensated
+            If it is undone already.
+        InvalidArgument
+            If there is no such event (with near matches), or it is a compensation.
+        """
+        result = compensations.compensate(self._session, event_id, reason=reason, events=events, actor=actor)
+        return self._noted(result)
 
     def transaction(self) -> Transaction:
         """Return a block whose appends, to any streams, are committed together; ``.result`` tells of them after it."""
@@ -427,7 +511,10 @@ class EventLog(_Readable):
             self._store.close()
 
     def _append(self, writes: Sequence[Write]) -> AppendResult:
-        result = appends.append(self._store, writes)
+        return self._noted(appends.append(self._store, writes))
+
+    def _noted(self, result: AppendResult) -> AppendResult:
+        """Tell the sealer of an append, and return it."""
         if self._sealer is not None:
             self._sealer.appended(result.last_position)
         return result

@@ -23,7 +23,13 @@ _POLL = 0.05  # seconds from one look for new events to the next
 
 _SELECTED = ", ".join(f"epoch_us({name})" if name.endswith("_at") else name for name in COLUMNS)
 _RANGE = f"select {_SELECTED} from events where position > $after and position <= $through"
+_EVENT = f"select {_SELECTED} from events where event_id = $event_id"
 _STREAM = f"select {_SELECTED} from events where stream_id = $stream_id order by version"
+
+
+def event(session: Session, event_id: str) -> Iterator[RecordedEvent]:
+    """Return the event with an id; nothing if there is none."""
+    return recorded(session, session.rows(_EVENT, {"event_id": event_id}))
 
 
 def read(

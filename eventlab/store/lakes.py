@@ -44,6 +44,7 @@ _DISTINCT = {
     "version",
     "payload",
 }  # columns of which a dictionary would be as large as they are
+_ABANDONED = 24  # hours after which a file that was never committed will not be
 _CHECKPOINT = "20"  # Delta commits from one checkpoint of its log to the next
 
 _PARTS = """
@@ -254,11 +255,15 @@ class Lake:
             self._commit(table, [*removed, *(file.action for file in new)], Transaction(LAYOUT, base.layout + 1))
 
     def vacuum(self, *, hours: int) -> int:
-        """Delete replaced files that are older than ``hours``, and return how many there were."""
+        """Delete replaced files that are older than ``hours``, and return how many files went.
+
+        So do the files of killed writers, when they are older than a day: nobody commits them any more.
+        """
         with writing(self.path):
             table = self._open()
             first = table.version() + 1
             deleted = table.vacuum(hours, dry_run=False, enforce_retention_duration=False)
+            deleted += table.vacuum(_ABANDONED, dry_run=False, enforce_retention_duration=False, full=True)
             self._flush(table, first)
             return len(deleted)
 

@@ -25,13 +25,18 @@ class Presence:
             self._file = os.open(folder / ".readers", os.O_RDWR | os.O_CREAT, 0o666)
             fcntl.flock(self._file, fcntl.LOCK_SH)
         except OSError:
-            self.leave()
+            self.close()
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """Release the lock."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+    @property
+    def held(self) -> bool:
+        """Whether the lock could be had, so that others can be told."""
+        return self._file is not None
 
     def alone(self) -> bool:
         """Tell whether nobody else has the store open, at this moment.

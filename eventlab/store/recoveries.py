@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import uuid
@@ -9,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eventlab import moments, queries
-from eventlab.errors import StoreCorrupt
+from eventlab.errors import StoreBusy, StoreCorrupt
 from eventlab.store import journals, layouts
 from eventlab.store.journals import Journal
 from eventlab.store.lakes import Lake, reading, writing
+from eventlab.store.presences import Presence
 from eventlab.store.stores import UPSERT, Store
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ def recover(path: Path) -> Recovery:
     ------
     StoreNotFound, StoreCorrupt
         If there is no store, or the lake or a definition cannot be read either.
+    StoreBusy
+        If somebody has the store open: what they append to a lost journal would be lost with it.
     """
     layout = layouts.read(path)
     if _is_sound(layout):
@@ -50,6 +54,17 @@ def recover(path: Path) -> Recovery:
         head = store.journal.state().head
         store.close()
         return Recovery(head, head, ["The journal is sound; nothing had to be rebuilt."])
+    with contextlib.closing(Presence(path)) as presence:
+        if presence.held and not presence.alone():
+            raise StoreBusy(
+                f"the store at {path} is open in another process, or in this one: it may be writing to the lost journal",
+                hint="Close every log on it, and recover then.",
+            )
+        return _rebuild(path, layout)
+
+
+def _rebuild(path: Path, layout: Layout) -> Recovery:
+    """Build the journal and put it into its place."""
     lake = Lake(layout.lake, partition=layout.partition)
     snapshot = lake.snapshot()
     with writing(path):

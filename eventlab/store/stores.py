@@ -50,7 +50,7 @@ class Store:
 
     def close(self) -> None:
         """Close what is open."""
-        self.presence.leave()
+        self.presence.close()
         self.journal.close()
         with self._lock:
             if self._lookup is not None:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import appends, loads, reads, rivals, tables
+from tests.benchmarks import appends, loads, reads, rivals, states, tables
 from tests.benchmarks.sources import Folder
 
 BENCHMARKS = {
@@ -22,6 +22,7 @@ BENCHMARKS = {
         loads.many_types,
         reads.opening,
         reads.refresh,
+        states.states,
         rivals.eventsourcing,
     )
 }

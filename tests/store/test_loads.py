@@ -154,7 +154,7 @@ def test_given_ids_are_known_from_appends_and_loads(log: el.EventLog, sealed: bo
     ]
     assert log.ingest([*rows, rows[1]], **mapping) == loads.IngestResult(1, 2, 0, 2, 2)
     changed = [{**rows[0], "page": "/z"}, {**rows[1], "id": "e3"}]
-    with pytest.raises(el.IdempotencyConflict, match="row 1: event id 'e1' .* position 1") as caught:
+    with pytest.raises(el.IdempotencyConflict, match=r"row 1: event id 'e1' .* position 1") as caught:
         log.ingest(changed, **mapping)
     assert caught.value.event_ids == ["e1"]
     assert log.position == 2

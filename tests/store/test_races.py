@@ -310,9 +310,9 @@ def test_who_asks_in_vain_whether_it_is_alone_stays_present(tmp_path: Path) -> N
     assert not one.alone()
     assert not other.alone()
     assert not one.alone()
-    other.leave()
+    other.close()
     assert one.alone()
-    one.leave()
+    one.close()
 
 
 def test_threads_that_define_and_seal_do_not_wait_for_each_other_for_ever(path: Path, log: el.EventLog) -> None:
