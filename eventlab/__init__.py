@@ -1,6 +1,7 @@
 """eventlab: an append-only, provable event log in Parquet, queried with DuckDB at any moment of its past."""
 
 from eventlab.errors import (
+    AlreadyCompensated,
     EventlabError,
     IdempotencyConflict,
     InvalidArgument,
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ANY",
     "EXISTS",
+    "AlreadyCompensated",
     "AppendResult",
     "Event",
     "EventLog",

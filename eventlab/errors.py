@@ -9,6 +9,7 @@ Every one says what is wrong, where, what was expected, and carries the fix in `
     ├── WrongExpectedVersion                 .failures: every violated expectation
     ├── IdempotencyConflict                  a known event id with other content
     ├── PartialDuplicate                     some of the event ids are known, some are new
+    ├── AlreadyCompensated                   .event_id, .by: an event is undone once
     ├── SchemaIncompatible (ValueError)      a definition that recorded events do not fit
     ├── QueryError (ValueError)              .place, .matches
     ├── ReportError (RuntimeError)           something around a log could not be made
@@ -120,6 +121,19 @@ class PartialDuplicate(EventlabError):
             f"{len(self.known)} of {len(self.known) + len(self.new)} event ids are in the log already: "
             f"{', '.join(self.known[:5])}",
             hint="Retry exactly the append that was sent before, or send the new events alone.",
+        )
+
+
+class AlreadyCompensated(EventlabError):
+    """An event that another one has undone already: ``by`` is the id of the first that did, ``position`` where it is."""
+
+    code = "already_compensated"
+
+    def __init__(self, event_id: str, *, by: str, position: int) -> None:
+        self.event_id, self.by, self.position = event_id, by, position
+        super().__init__(
+            f"event {event_id!r} is compensated already, by {by!r} at position {position}",
+            hint="An event is undone once; record what else has happened as an event of its own.",
         )
 
 

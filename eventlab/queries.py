@@ -330,3 +330,19 @@ def aggregates() -> frozenset[str]:
     """Return the names of DuckDB's aggregate functions, in lower case."""
     text = "select distinct lower(function_name) from duckdb_functions() where function_type = 'aggregate'"
     return frozenset(name for (name,) in rows(_grammar().cursor(), text))
+
+
+@functools.cache
+def volatile() -> frozenset[str]:
+    """Return the names of DuckDB's functions that give another answer each time, in lower case."""
+    text = "select distinct lower(function_name) from duckdb_functions() where stability = 'VOLATILE'"
+    return frozenset(name for (name,) in rows(_grammar().cursor(), text)) - {"error"}
+
+
+@functools.cache
+def aggregate_macros() -> frozenset[str]:
+    """Return the names of DuckDB's macros that are made of aggregates, in lower case."""
+    text = "select lower(function_name), lower(macro_definition) from duckdb_functions() where function_type = 'macro'"
+    macros = rows(_grammar().cursor(), text)
+    direct = {name for name, body in macros if body and set(re.findall(r"(\w+)\s*\(", body)) & aggregates()}
+    return frozenset(direct | {name for name, body in macros if body and words(body) & direct})

@@ -355,3 +355,60 @@ def test_system_time_never_goes_back(tmp_path: Path) -> None:
         log.append("s", el.Event("Ticked"))
         times = [event.recorded_at.microsecond for event in log.read()]
     assert times == sorted(times)
+
+
+@pytest.mark.parametrize(
+    "payloads",
+    [
+        [{"x": 1}, {"x": 1, "addr": {"c": 1}}],
+        [{"addr": {"c": 1}}, {}, {"addr": {"c": 1, "geo": {"lat": 1}}}],
+        [{"x": 1}, {"x": "wide"}, {"x": 1, "o": {"deep": {"er": [1]}}}],
+        [{"items": []}, {"items": [{"sku": "a"}]}],
+        [{"o": {}}, {"o": {"a": 1}}, {"o": {}}],
+        [{"o": {"l": []}}, {"o": {"l": [None]}}, {"o": {"l": [[]]}}, {"o": {"l": [[1]]}}],
+        [{"x": None}, {"x": {"a": None}}, {"x": {"a": {"b": []}}}, {"x": {"a": {"b": [{"c": 1}]}}}],
+        [{"d": Decimal("12.5")}, {"d": Decimal("12.55")}, {"d": Decimal("12.555")}, {"d": Decimal("0.1234567")}],
+    ],
+)
+def test_a_seal_changes_no_typed_answer(tmp_path: Path, payloads: list[dict[str, Any]]) -> None:
+    """Whether events are sealed before, between or never, compacted or reopened: the views and STRUCTs say the same."""
+    answers = []
+    for when in ("never", "after each", "after the first"):
+        with el.open(tmp_path / when, create=True) as log:
+            for n, payload in enumerate(payloads):
+                log.append("s", [el.Event("A", payload), el.Event("Other", {"y": 1})])
+                if when == "after each" or (when == "after the first" and n == 0):
+                    log.seal()
+            for _ in range(2):
+                rows = log.sql("select * exclude (event_id, occurred_at, recorded_at) from a order by position")
+                structs = log.sql("select A from events order by position")
+                answers.append((rows.columns, rows.fetchall(), structs.fetchall()))
+                assert [event.payload for event in log.read(types="A")] == payloads
+                log.compact()
+    assert all(answer == answers[0] for answer in answers)
+    if "d" in payloads[0]:
+        assert answers[0][1][0][-1] == Decimal("12.5")
+
+
+def test_what_another_process_defines_holds_here_at_once(tmp_path: Path) -> None:
+    """In a strict store that was opened anew or before, and where a type was widened meanwhile."""
+    with el.open(tmp_path / "s", create=True, strict=True) as log, el.open(tmp_path / "s") as other:
+        log.define("A", {"x": "INTEGER"})
+        assert other.append("s", el.Event("A", {"x": 1})).version == 1
+        log.define("A", {"x": "BIGINT"})
+        assert other.append("s", el.Event("A", {"x": 2**40})).version == 2
+        with pytest.raises(el.InvalidEvent, match="strict"):
+            other.append("s", el.Event("B", {"x": 1}))
+    with el.open(tmp_path / "s") as log:
+        assert log.append("s", el.Event("A", {"x": 3})).version == 3
+
+
+def test_a_transaction_is_used_once(log: el.EventLog) -> None:
+    """After its block it takes no appends, and does not commit the same again."""
+    with log.transaction() as tx:
+        tx.append("s", PLACED)
+    with pytest.raises(el.InvalidArgument, match="over"):
+        tx.append("s", PLACED)
+    with pytest.raises(el.InvalidArgument, match="over"), tx:
+        pass
+    assert log.position == 1

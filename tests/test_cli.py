@@ -106,6 +106,7 @@ class TestUsage:
             "ingest",
             "append",
             "sql",
+            "state",
             "types",
             "tail",
             "info",
@@ -799,3 +800,89 @@ def eventually(check: Callable[[], bool]) -> None:
     while not check():
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+class TestState:
+    """eventlab state."""
+
+    SELECT = (
+        "SELECT stream_id AS id, OrderPlaced.customer AS who, sum(OrderPlaced.amount) AS total FROM events GROUP BY ALL"
+    )
+
+    @pytest.fixture
+    def orders(self, store: Path, shell: Shell) -> Path:
+        """Define a state in the store of three events."""
+        ran = shell("state", store, "orders", "--define", self.SELECT)
+        assert (ran.code, ran.out) == (0, "The state orders is defined, version 1.\n")
+        return store
+
+    def test_states_are_listed(self, store: Path, shell: Shell) -> None:
+        """None at first; then their names, versions and texts, in order; as of a moment, those of that moment."""
+        assert shell("state", store, "--json").json == []
+        shell("state", store, "b", "--define", "SELECT count(*) AS n FROM events")
+        shell("state", store, "a", "--define", "SELECT count(*) AS n FROM events")
+        shell("state", store, "a", "--define", "SELECT max(position) AS n FROM events")
+        assert [(row["state"], row["version"]) for row in shell("state", store, "--json").json] == [("a", 2), ("b", 1)]
+        assert "max(position)" in shell("state", store).out
+
+    def test_a_state_is_shown_now_and_as_it_was(self, orders: Path, shell: Shell) -> None:
+        """Decimals exact, in every format."""
+        rows = {row["who"]: row["total"] for row in shell("state", orders, "orders", "--json").json if row["who"]}
+        assert rows == {"c1": Decimal("12.50"), "c2": Decimal("1234567890123456.78")}
+        rows = shell("state", orders, "orders", "--at", 1, "--json").json
+        assert rows == [{"id": "o-1", "who": "c1", "total": Decimal("12.50")}]
+        assert shell("state", orders, "orders", "--known-at", 1, "--csv").out == "id,who,total\no-1,c1,12.50\n"
+        assert "12.50" in shell("state", orders, "orders", "--limit", 5).out
+
+    def test_one_key_and_its_history(self, orders: Path, shell: Shell) -> None:
+        """A key of two columns is given twice; a number is compared as one."""
+        rows = shell("state", orders, "orders", "--key", "o-1", "--key", "c2", "--json").json
+        assert [row["who"] for row in rows] == ["c2"]
+        rows = shell("state", orders, "orders", "--key", "o-1", "--key", "c1", "--history", "--json").json
+        assert [(row["position"], row["valid_to"], row["total"]) for row in rows] == [(1, None, Decimal("12.50"))]
+        assert len(shell("state", orders, "orders", "--history", "--json").json) == 3
+        shell("state", orders, "versions", "--define", "SELECT version, count(*) AS n FROM events GROUP BY version")
+        assert shell("state", orders, "versions", "--key", "2", "--json").json == [{"version": 2, "n": 1}]
+        assert "is 1" in fault(shell("state", orders, "orders", "--key", "o-1"))[0]
+
+    def test_diff_course_and_explanation(self, orders: Path, shell: Shell) -> None:
+        """Two moments; a measure every day; how answers are made, a line each."""
+        rows = shell("state", orders, "orders", "--diff", 1, 3, "--json").json
+        assert [row["change"] for row in rows] == ["added", "added"]
+        rows = shell("state", orders, "orders", "--every", "1d", "--json").json
+        assert [(row["value"], row["partial"]) for row in rows] == [(3, True)]
+        rows = shell("state", orders, "orders", "--every", "1d", "--measure", "max(who)", "--json").json
+        assert rows[0]["value"] == "c2"
+        assert len(shell("state", orders, "orders", "--explain").out.splitlines()) > 2
+        assert shell("state", orders, "orders", "--explain", "--json").json["state"] == "orders"
+
+    def test_a_definition_comes_from_a_file_or_standard_input(self, orders: Path, shell: Shell, tmp_path: Path) -> None:
+        """And goes again."""
+        file = tmp_path / "my state.sql"
+        file.write_text(f"-- ü\n{self.SELECT}\n", encoding="utf-8")
+        assert shell("state", orders, "again", "--define", file, "--json").json["version"] == 1
+        assert shell("state", orders, "again", "--define", "-", stdin="FROM events SELECT count(*)").code == 0
+        assert shell("state", orders, "again", "--drop").out == "The state again is dropped.\n"
+        assert [row["state"] for row in shell("state", orders, "--json").json] == ["orders"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "said"),
+        [
+            (("ordrs",), 1, "no state 'ordrs'. Did you mean 'orders'?"),
+            (("--drop",), 2, "NAME is missing"),
+            (("--key", "x"), 2, "NAME is missing"),
+            (("orders", "--diff", "1"), 2, "--diff"),
+            (("orders", "--diff", "1", "soon"), 2, "'soon' is no time"),
+            (("orders", "--diff", "1", "2", "--history"), 2, "--history and --diff exclude each other"),
+            (("orders", "--drop", "--define", "SELECT 1"), 2, "--define and --drop exclude each other"),
+            (("orders", "--at", "1", "--drop"), 2, "--at and --drop exclude each other"),
+            (("orders", "--every", "1d", "--key", "x"), 2, "--key and --every exclude each other"),
+            (("orders", "--every", "often"), 1, "no duration"),
+            (("orders", "--define", "no/such/file.sql"), 2, "neither a SELECT nor a file"),
+            (("orders", "--define", "SELECT customr FROM events"), 1, "customr"),
+            (("orders", "--define", "SELECT now() AS x FROM events"), 1, "now"),
+        ],
+    )
+    def test_what_is_wrong_is_told(self, orders: Path, shell: Shell, arguments: Any, code: int, said: str) -> None:
+        """One line and a hint."""
+        assert said in fault(shell("state", orders, *arguments), code)[0]

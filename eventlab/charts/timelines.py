@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Shape = Literal["area", "steps"]
 
 _INTERPOLATION: dict[Shape, Literal["monotone", "step-after"]] = {"area": "monotone", "steps": "step-after"}
-_CLOCK = "%Y-%m-%dT%H:%M:%SZ"  # said to be UTC and drawn as UTC, which shows the wall clock as it is
+CLOCK = "%Y-%m-%dT%H:%M:%SZ"  # said to be UTC and drawn as UTC, which shows the wall clock as it is
 _HEADLINE = -19  # pixels over a panel, which leaves room for the labels of the marks
 _HERE = alt.selection_point(name="cursor", empty=False)  # at the cursor; nowhere while the pointer is elsewhere
 _TICKS = "utcFormat(datum.value, utchours(datum.value) + utcminutes(datum.value) == 0 ? '%a %-d %b' : '%H:%M')"
@@ -106,7 +106,7 @@ def _rows(frame: pl.DataFrame, time: str, panels: Sequence[Panel]) -> list[dict[
     clock = pl.col(time).dt.replace_time_zone(None)
     moments = clock.dt.strftime("%a %-d %b, %H:%M").alias("moment")
     values = [pl.col(panel.column).alias(_value(number)) for number, panel in enumerate(panels)]
-    return frame.select(clock.dt.strftime(_CLOCK).alias("time"), moments, *values).to_dicts()
+    return frame.select(clock.dt.strftime(CLOCK).alias("time"), moments, *values).to_dicts()
 
 
 def _value(number: int) -> str:
@@ -169,7 +169,7 @@ def _marks(marks: Sequence[Mark], *, labelled: bool) -> list[alt.Chart]:
     """Return the lines at the moments to point out and, on the first panel, their labels."""
     if not marks:
         return []
-    values = [{"time": mark.time.strftime(_CLOCK), "label": mark.label} for mark in marks]
+    values = [{"time": mark.time.strftime(CLOCK), "label": mark.label} for mark in marks]
     x = alt.X("time:T", scale=alt.Scale(type="utc"))
     lines = alt.Chart(alt.InlineData(values=values)).mark_rule(style="annotation-line").encode(x=x)
     if not labelled:

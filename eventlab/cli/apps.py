@@ -15,7 +15,7 @@ from cyclopts.exceptions import (
     UnusedCliTokensError,
 )
 
-from eventlab.cli import commands, outputs
+from eventlab.cli import commands, outputs, states
 from eventlab.cli.options import UsageError
 from eventlab.cli.values import printable
 from eventlab.errors import EventlabError
@@ -29,6 +29,7 @@ COMMANDS: tuple[Callable[..., object], ...] = (
     commands.ingest,
     commands.append,
     commands.sql,
+    states.state,
     commands.types,
     commands.tail,
     commands.info,

@@ -29,11 +29,10 @@ select
 from events
 group by stream_id
 """
-"""The state of a flight: one SELECT over the log, one row a flight."""
+"""The state ``flights``: one SELECT over the log, one row a flight."""
 
 _STATUSES = """
-with flights as ({flights}),
-statuses as (
+with statuses as (
     select
         *,
         case
@@ -94,14 +93,14 @@ order by coming, scheduled_departure, flight_id
 
 
 class Readable(Protocol):
-    """What a board needs of a log or a view of it."""
+    """What a board needs of a log, in which ``flights`` is defined, or of a view of it."""
 
     @property
     def basis(self) -> object:
         """What an answer rests on, as a token."""
 
     def sql(self, query: str, params: Mapping[str, object], /) -> queries.Relation:
-        """Return the relation of a query over ``events``."""
+        """Return the relation of a query over ``flights`` and ``events``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +159,12 @@ class Board:
 
 def rows_query() -> str:
     """Return the SELECT of the flights around ``$moment``, ``$due`` that are due and ``$coming`` to come."""
-    return queries.fill(_ROWS, statuses=queries.fill(_STATUSES, flights=FLIGHTS))
+    return queries.fill(_ROWS, statuses=_STATUSES)
 
 
 def totals_query() -> str:
     """Return the SELECT of the totals at ``$moment``."""
-    return queries.fill(_TOTALS, statuses=queries.fill(_STATUSES, flights=FLIGHTS))
+    return queries.fill(_TOTALS, statuses=_STATUSES)
 
 
 def board(view: Readable, moment: str, *, due: int = 20, coming: int = 6) -> Board:

@@ -42,6 +42,18 @@ _NEXT = (
         ),
     ),
     (
+        "The same flight after each of its events: every state that it has been in.",
+        "eventlab state {path} flights --key flight-20130208-B6917-JFK --history",
+    ),
+    (
+        "Who waited at JFK at that moment? A state is a table, now and at any moment.",
+        (
+            "eventlab sql {path} \"SELECT carrier, flight, dest, scheduled_departure FROM flights_at('2013-02-08 17:00') "
+            "WHERE origin = 'JFK' AND scheduled_departure < '2013-02-08 17:00' "
+            'AND departed_at IS NULL AND cancelled_at IS NULL"'
+        ),
+    ),
+    (
         "Another bad day, from Python.",
         (
             "import eventlab as el; log = el.open({text})\n"
@@ -95,7 +107,7 @@ def run(path: str | Path, *, console: Console | None = None, data: Path = DATA) 
     out.print("[bold]eventlab demo[/bold]: New York's flights of 2013, and the blizzard of February\n")
     with el.open(store, create=True, timezone=flights.ZONE) as log:
         new = _load(log, data, out)
-        out.print("\n[bold]2[/bold]  The departure board, as it stood at two moments: one SELECT over the log.\n")
+        out.print("\n[bold]2[/bold]  The departure board, as it stood at two moments: a state of the log.\n")
         seen = [boards.board(log.at(moment), moment) for moment in MOMENTS]
         for board in seen:
             out.print(table(board))
@@ -160,6 +172,7 @@ def _load(log: el.EventLog, data: Path, out: Console) -> int:
     started = time.perf_counter()
     for event_type, fields in flights.DEFINITIONS.items():
         log.define(event_type, fields)
+    log.define_state("flights", boards.FLIGHTS)
     made = flights.events(data)
     result = log.ingest(
         made, event_type="event_type", stream_id="stream_id", occurred_at="occurred_at", payload="payload"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from eventlab import queries
-from eventlab.demo.boards import FLIGHTS
 from eventlab.demo.flights import ZONE
 
 if TYPE_CHECKING:
@@ -17,8 +15,7 @@ if TYPE_CHECKING:
     from eventlab.demo.boards import Readable
 
 _TRAFFIC = """
-with flights as ({flights}),
-nearby as (
+with nearby as (
     select
         scheduled_departure, departed_at, cancelled_at,
         -- some diversions are on record for before the departure: such a flight is never in the air
@@ -62,11 +59,6 @@ class Pause:
     until: dt.datetime
 
 
-def traffic_query() -> str:
-    """Return the SELECT of the flights at every ``$minutes`` from ``$since`` through ``$until``."""
-    return queries.fill(_TRAFFIC, flights=FLIGHTS)
-
-
 def traffic(view: Readable, *, since: str, until: str, minutes: int = 10) -> pl.DataFrame:
     """Return how many flights were in the air and delayed at each step, and how many had been cancelled since.
 
@@ -74,7 +66,7 @@ def traffic(view: Readable, *, since: str, until: str, minutes: int = 10) -> pl.
     happened by then, so it says what a board as of that moment says.
     """
     params = {"since": since, "until": until, "minutes": minutes, "zone": ZONE}
-    frame: pl.DataFrame = view.sql(traffic_query(), params).pl()
+    frame: pl.DataFrame = view.sql(_TRAFFIC, params).pl()
     return frame
 
 

@@ -223,7 +223,8 @@ class Registry:
             message = f"a state cannot be called {name!r}"
             raise InvalidEvent(message, hint="Give a name of lower-case letters, digits and underscores, like orders.")
         derived = {f"{name}{suffix}" for suffix in ("", *STATE_SUFFIXES)}
-        taken = derived & (RESERVED_RELATIONS | set(self._views) | (self.state_relations - derived))
+        others = {f"{other}{suffix}" for other in self._states if other != name for suffix in ("", *STATE_SUFFIXES)}
+        taken = derived & (RESERVED_RELATIONS | set(self._views) | others)
         if taken and not versions:
             message = f"a state cannot be called {name!r}: there is a relation {min(taken)!r} already"
             raise InvalidEvent(message, hint="Choose another name.")
@@ -285,7 +286,12 @@ class Registry:
             struct = types.struct((name, types.stored(field.type)) for name, field in fields.items())
             column = known.latest.column
             grown = known.columns.get(column)
-            if struct is None or grown is None or types.extends(grown, _overlaid(grown, struct)):
+            cleared = any(
+                types.is_vague(old.type) and name in fields and fields[name].type != old.type
+                for name, old in known.latest.fields.items()
+            )
+            goes_on = struct is None or grown is None or types.extends(grown, _overlaid(grown, struct))
+            if goes_on and not cleared:
                 return column
         candidates = (event_type if n == 1 else f"{event_type}__{n}" for n in range(1, len(self._columns) + 3))
         return next(column for column in candidates if column.lower() not in self._columns)

@@ -212,11 +212,25 @@ def struct(fields: Iterable[tuple[str, FieldType | None]]) -> FieldType | None:
 
 
 def extends(old: FieldType, new: FieldType) -> bool:
-    """Tell whether a column of ``old`` can go on as ``new``: the same, or fields added to a STRUCT at its end."""
+    """Tell whether a column of ``old`` can go on as ``new``: the same, or fields added to a STRUCT at its end.
+
+    An added field is no STRUCT itself: where files lack it, and others hold a NULL in its place, DuckDB 2.0.1 fails to read them
+    together ("a flat vector" error).
+    """
     if old.kind == new.kind == "STRUCT":
-        kinds = dict(new.fields)
-        return all(name in kinds and extends(child, kinds[name]) for name, child in old.fields)
+        known, kinds = dict(old.fields), dict(new.fields)
+        added = all(kind.kind != "STRUCT" for name, kind in new.fields if name not in known)
+        return added and all(name in kinds and extends(child, kinds[name]) for name, child in old.fields)
     return old == new
+
+
+def is_vague(kind: FieldType) -> bool:
+    """Tell whether a type has, at any depth, an object or a list of which only empty ones are known: files lack those."""
+    if kind.kind == "STRUCT":
+        return not kind.fields or any(is_vague(child) for _, child in kind.fields)
+    if kind.kind in {"LIST", "MAP"}:
+        return kind.item is None or kind.item == NULL or is_vague(kind.item)
+    return False
 
 
 def merged(old: FieldType, new: FieldType) -> FieldType:
@@ -314,11 +328,12 @@ def digits(value: Decimal) -> tuple[int, int]:
 
 
 def _decimal(whole: int, scale: int) -> FieldType:
-    """Return a DECIMAL with room for that many digits before and after the point; JSON if there is none."""
-    for precision in (_SHORT, _LONG):
-        if whole + scale <= precision:
-            return FieldType("DECIMAL", precision, scale)
-    return JSON
+    """Return a DECIMAL with room for that many digits before and after the point; JSON if there is none.
+
+    Beyond 64 bits it has no room to spare, so that further digits after the point still fit.
+    """
+    digits = max(whole + scale, _SHORT)
+    return FieldType("DECIMAL", digits, scale) if digits <= _LONG else JSON
 
 
 def widen(old: FieldType, new: FieldType) -> FieldType:  # noqa: PLR0911 - the lattice, a line a case

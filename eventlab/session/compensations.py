@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from eventlab import queries
-from eventlab.errors import AlreadyCompensated, IdempotencyConflict, InvalidArgument, InvalidEvent, PartialDuplicate
+from eventlab.errors import (
+    AlreadyCompensated,
+    IdempotencyConflict,
+    InvalidArgument,
+    InvalidEvent,
+    PartialDuplicate,
+    near,
+)
 from eventlab.events import Event, named
 from eventlab.session import readers
 from eventlab.store import Write, appends
@@ -28,7 +35,7 @@ _FIRST = "select position, event_id from {lake} where compensates = {event_id} o
 _TAIL = "select position, event_id from tail where compensates = ? order by position limit 1"
 _NEAR = """
 select event_id from events where starts_with(event_id, $begins) or ends_with(event_id, $ends)
-order by position desc limit 3
+order by position desc limit 100
 """
 _STREAM = "select event_id from events where stream_id = $stream_id order by position desc limit 1"
 
@@ -78,9 +85,9 @@ def _target(session: Session, event_id: str) -> RecordedEvent:
     if not found:
         half = len(event_id) // 2
         parts = {"begins": event_id[: max(half, 1)], "ends": event_id[half:]}
-        near = [row[0] for row in session.rows(_NEAR, parts)]
+        matches = near(event_id, [str(row[0]) for row in session.rows(_NEAR, parts)])
         last = [row[0] for row in session.rows(_STREAM, {"stream_id": event_id})]
-        guess = f" Did you mean {near[0]!r}?" if near else ""
+        guess = f" Did you mean {matches[0]!r}?" if matches else ""
         hint = f"That is a stream; its last event is {last[0]!r}." if last else "log.stream(stream_id) lists the ids."
         raise InvalidArgument(f"no event {event_id!r}.{guess}", hint=hint)
     (target,) = found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from eventlab import moments
@@ -12,7 +13,7 @@ from eventlab.schemas import types
 from eventlab.session.relations import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from decimal import Decimal
 
     from eventlab.schemas import Definition, Registry
@@ -41,11 +42,28 @@ def read(
     scope: Scope,
 ) -> Iterator[RecordedEvent]:
     """Return the events beyond position ``after``, at most ``limit``, in position order."""
-    for name, number in (("after", after), ("limit", 0 if limit is None else limit)):
-        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-            raise InvalidArgument(f"{name} is {number!r}", hint=f"Give {name} as a number of events, zero or more.")
+    _check_number("after", after)
+    _check_number("limit", 0 if limit is None else limit)
+    event_types = _names(event_types)
     head = session.position if scope.position is None else scope.position
     return _read(session, after, head, limit, event_types, scope)
+
+
+def _check_number(name: str, number: object) -> None:
+    """Raise InvalidArgument if a place or a number of events is not one."""
+    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+        raise InvalidArgument(f"{name} is {number!r}", hint=f"Give {name} as a number of events, zero or more.")
+
+
+def _names(event_types: Iterable[str] | None) -> list[str] | None:
+    """Return event types as a list of names; one name is a list of one."""
+    if event_types is None:
+        return None
+    given: object = [event_types] if isinstance(event_types, str) else event_types
+    names: list[Any] = list(given) if isinstance(given, Iterable) else [None]
+    if not all(isinstance(name, str) for name in names):
+        raise InvalidArgument(f"types is {event_types!r}", hint='Give the names of event types: ["OrderPlaced"].')
+    return names
 
 
 def _read(
@@ -54,7 +72,7 @@ def _read(
     params: dict[str, Any] = {}
     text = _RANGE
     if event_types is not None:
-        params["types"] = [event_types] if isinstance(event_types, str) else list(event_types)
+        params["types"] = list(event_types)
         text += " and list_contains($types, event_type)"
     chunk = min(_CHUNK, limit or _CHUNK)
     while after < head and limit != 0:
@@ -80,9 +98,8 @@ def follow(
     session: Session, *, after: int | None = None, event_types: Iterable[str] | None = None
 ) -> Iterator[RecordedEvent]:
     """Return the events beyond ``after`` (the head if None), and then each new one as it is committed, for ever."""
-    position = session.position if after is None else after
-    chosen = None if event_types is None else [event_types] if isinstance(event_types, str) else list(event_types)
-    return _follow(session, position, chosen)
+    _check_number("after", 0 if after is None else after)
+    return _follow(session, session.position if after is None else after, _names(event_types))
 
 
 def _follow(session: Session, position: int, event_types: list[str] | None) -> Iterator[RecordedEvent]:

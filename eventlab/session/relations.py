@@ -58,14 +58,22 @@ from types left join counts using (event_type) order by number
 _NO_TYPES = "select 0, '', '', 0, 0, '', '', null::timestamptz where false"
 
 # A moment in SQL: a position, a basis token, or anything that reads as a timestamp in the log's zone.
-POSITION = """
+_POSITION = """
 case
-    when regexp_matches(typeof({m}), 'INT') then {m}::varchar::bigint
-    when starts_with({m}::varchar, 'basis:') then regexp_extract({m}::varchar, ':p(\\d+):', 1)::bigint
+    when regexp_matches(typeof({m}), 'INT') then
+        case
+            when {m}::varchar::bigint between 0 and {head} then {m}::varchar::bigint
+            else error('no position ' || {m}::varchar || ': the log has the positions 1 to {head}')
+        end
+    when starts_with({m}::varchar, 'basis:') then
+        case
+            when starts_with({m}::varchar, {basis}) then regexp_extract({m}::varchar, ':p(\\d+):', 1)::bigint
+            else error('the basis ' || {m}::varchar || ' is of another store')
+        end
     else 9223372036854775807
 end
 """
-INSTANT = """
+_INSTANT = """
 case
     when {m} is null or regexp_matches(typeof({m}), 'INT') then 'infinity'::timestamptz
     when starts_with({m}::varchar, 'basis:') and ends_with({m}::varchar, ':open') then 'infinity'::timestamptz
@@ -82,8 +90,11 @@ where compensates is null
 _EVENTS_AT = """
 create or replace temp macro events_at(t, known_at := null) as table
 select * from ({events})
-where occurred_at <= {instant} and position <= {position}
-    and recorded_at <= {known_instant} and position <= {known_position}
+where {seen}
+"""
+_SEEN = """
+occurred_at <= {instant} and position <= {position}
+and recorded_at <= {known_instant} and position <= {known_position}
 """
 
 
@@ -130,11 +141,15 @@ class Sources:
         For each group a file that has every column and no rows, to be scanned before the others.
     tail
         The files of the tail, which have events of all types.
+    store_id, head
+        Of which store they are, and the position of its last event.
     """
 
     files: dict[int, list[str]]
     shapes: dict[int, str]
     tail: list[str]
+    store_id: str
+    head: int
 
     def scan(self, group: int | None = None) -> str:
         """Return the SQL of the files as a relation; those of one group of types, and of the tail, if it is given."""
@@ -224,10 +239,27 @@ def events_at(sources: Sources, registry: Registry, scope: Scope) -> str:
     return queries.fill(
         _EVENTS_AT,
         events=events(sources, registry, scope),
-        instant=queries.fill(INSTANT, m="t"),
-        position=queries.fill(POSITION, m="t"),
-        known_instant=queries.fill(INSTANT, m="known_at"),
-        known_position=queries.fill(POSITION, m="known_at"),
+        seen=seen("t", "known_at", store_id=sources.store_id, head=sources.head),
+    )
+
+
+def seen(at: str, known_at: str, *, store_id: str, head: int) -> str:
+    """Return the condition that an event is seen as of two moments that are given as SQL.
+
+    A moment is what ``log.at`` takes: a timestamp, a date, text, a position, a basis token, or NULL. One that ``log.at`` refuses
+    is an error when the query runs.
+    """
+    basis = queries.literal(f"basis:{store_id}:")
+    instant, known_instant = (queries.fill(_INSTANT, m=moment) for moment in (at, known_at))
+    position, known_position = (
+        queries.fill(_POSITION, m=moment, head=str(head), basis=basis) for moment in (at, known_at)
+    )
+    return queries.fill(
+        _SEEN,
+        instant=instant,
+        position=position,
+        known_instant=known_instant,
+        known_position=known_position,
     )
 
 

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from eventlab import queries
 from eventlab.errors import InvalidArgument
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
-
-    from eventlab import queries
 
 Charter = Callable[["Result"], Any]
 
@@ -41,24 +40,29 @@ class Result:
 
     def pl(self) -> pl.DataFrame:
         """Return the rows as a Polars frame."""
-        frame: pl.DataFrame = self.relation.pl()
+        with queries.explained(text=self.sql):
+            frame: pl.DataFrame = self.relation.pl()
         return frame
 
     def arrow(self) -> pa.Table:
         """Return the rows as an Arrow table."""
-        return self.relation.to_arrow_table()
+        with queries.explained(text=self.sql):
+            return self.relation.to_arrow_table()
 
     def df(self) -> Any:  # noqa: ANN401 - a pandas frame, where pandas is installed
         """Return the rows as a pandas frame."""
-        return self.relation.df()
+        with queries.explained(text=self.sql):
+            return self.relation.df()
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """Return the rows as tuples."""
-        return self.relation.fetchall()
+        with queries.explained(text=self.sql):
+            return self.relation.fetchall()
 
     def show(self) -> None:
         """Print the first rows."""
-        self.relation.show()
+        with queries.explained(text=self.sql):
+            self.relation.show()
 
     def chart(self) -> Any:  # noqa: ANN401 - an Altair chart, which is loaded only here
         """Return a chart of the rows.

@@ -36,6 +36,9 @@ _SLICE = 50_000
 class States(Protocol):
     """What a session asks of the room of states, which is above it."""
 
+    def names(self, registry: Registry) -> set[str]:
+        """Return the names of all relations and macros of states."""
+
     def reads(self, name: str, registry: Registry) -> set[str]:
         """Return the words of the SELECT behind a relation of a state: a superset of the relations that it reads."""
 
@@ -51,7 +54,7 @@ class Session:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()  # the one lock of the session and of the states that it serves
         self._name = uuid.uuid4().hex
         self._connection = queries.connect(store.layout.timezone)
         self._tail = Tail(self._connection)
@@ -63,27 +66,27 @@ class Session:
         self.states: States | None = None  # set by the room of states, which is above this one
 
     def close(self) -> None:
-        """Close the connection; relations that were handed out still run."""
-        with self._lock:
-            self._connection.close()
+        """Let go of the connection. Relations that were handed out still run: closing it would close theirs too."""
+        with self.lock:
+            del self._connection
 
     @property
     def position(self) -> int:
         """The last position of the log as of now."""
-        with self._lock:
+        with self.lock:
             self.refresh()
             return max(self._loaded, self._snapshot.sealed)
 
     @property
     def pinned(self) -> bool:
         """Whether relations are alive that may read files which a compaction has replaced."""
-        with self._lock:
+        with self.lock:
             return queries.connections(self._connection) > 1
 
     def refresh(self) -> None:
         """Take in what is new: the journal's rows first and the lake after, so that a seal in between hides nothing."""
         store = self.store
-        with self._lock:
+        with self.lock:
             head = store.journal.state().head
             while self._loaded < head:
                 through = min(self._loaded + _SLICE, head)
@@ -106,16 +109,19 @@ class Session:
         *,
         scope: Scope | None = None,
         registry: Registry | None = None,
+        with_states: bool = True,
     ) -> queries.Relation:
         """Return the relation of a query over the log as it is now, or as ``scope`` and ``registry`` have it.
+
+        ``with_states``: whether it may name states, too; the SELECT of a state may not.
 
         Raises
         ------
         QueryError
             If it is not one statement that reads, or names what does not exist.
         """
-        with self._lock:
-            known, cursor = self._cursor(query, scope or Scope(), registry)
+        with self.lock:
+            known, cursor = self._cursor(query, scope or Scope(), registry, states=self.states if with_states else None)
         return queries.select(cursor, query, params, relations=known)
 
     @contextlib.contextmanager
@@ -124,7 +130,7 @@ class Session:
 
         The session is held meanwhile.
         """
-        with self._lock:
+        with self.lock:
             _, cursor = self._cursor(reads, scope, registry, pinned=False)
             with contextlib.closing(cursor):
                 yield cursor
@@ -132,7 +138,7 @@ class Session:
     @contextlib.contextmanager
     def beside(self, reads: str, registry: Registry) -> Iterator[queries.Connection]:
         """Yield a pinned connection on which the relations that ``reads`` names exist; others go on meanwhile."""
-        with self._lock:
+        with self.lock:
             _, cursor = self._cursor(reads, Scope(), registry)
         with contextlib.closing(cursor):
             yield cursor
@@ -141,7 +147,7 @@ class Session:
         self, query: str, params: Mapping[str, object] | None = None, *, scope: Scope | None = None
     ) -> list[tuple[object, ...]]:
         """Return the rows of a query."""
-        with self._lock:
+        with self.lock:
             _, cursor = self._cursor(query, scope or Scope(), None)
         with contextlib.closing(cursor):
             return queries.rows(cursor, query, params)
@@ -190,7 +196,13 @@ class Session:
         return int(self.rows(text, {"instant": instant})[0][0])  # type: ignore[call-overload, no-any-return]
 
     def _cursor(
-        self, query: str, scope: Scope, registry: Registry | None, *, pinned: bool = True
+        self,
+        query: str,
+        scope: Scope,
+        registry: Registry | None,
+        *,
+        pinned: bool = True,
+        states: States | None = None,
     ) -> tuple[list[str], queries.Connection]:
         """Return the names of all relations, and a pinned connection on which those that a query names exist."""
         if not isinstance(query, str):
@@ -200,8 +212,7 @@ class Session:
         words = queries.words(query)
         known = [*relations.NAMES, *registry.views]
         own = set(known) if words & _LISTING else words & set(known)
-        states = self.states
-        folded = sorted(registry.state_relations & words) if states else []
+        folded = sorted(states.names(registry) & words) if states else []
         if states is not None:
             for name in folded:
                 own |= set(known) & states.reads(name, registry)
@@ -216,7 +227,7 @@ class Session:
             for name in folded:
                 if states is not None:
                     states.prepare(cursor, name, registry, scope)
-        return [*known, *registry.states], cursor
+        return [*known, *(registry.states if states else ())], cursor
 
     def _scan(self, registry: Registry) -> Sources:
         """Return the files of the lake, each group headed by the shape that the registry gives it."""
@@ -231,7 +242,8 @@ class Session:
             files.setdefault(file.group, []).append(path)
         groups = range(max(max(files, default=0) + 1, -(-len(registry.names) // GROUP_SIZE)))
         shapes = {group: self._shape(registry, group) for group in groups}
-        return Sources(files, shapes, self._tail.paths)
+        head = max(self._loaded, snapshot.sealed)
+        return Sources(files, shapes, self._tail.paths, self.store.layout.store_id, head)
 
     def _shape(self, registry: Registry, group: int) -> str:
         """Return the path of a file without rows that has every column of a group."""

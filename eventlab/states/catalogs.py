@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import functools
-import threading
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from eventlab import queries
-from eventlab.errors import EventlabError, InvalidArgument, unknown
+from eventlab.errors import EventlabError, InvalidArgument, QueryError, StoreReadOnly, unknown
+from eventlab.events import COLUMNS
+from eventlab.schemas import columns
 from eventlab.schemas.registry import STATE_SUFFIXES
-from eventlab.session import Scope
-from eventlab.session.relations import INSTANT, POSITION
+from eventlab.session import Scope, relations
 from eventlab.states import folds, histories, snapshots
 from eventlab.states.keepers import Keeper
 from eventlab.states.served import Served
-from eventlab.states.splits import Split, split
+from eventlab.states.splits import Split, reads, split
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from eventlab.schemas import Registry, StateText
     from eventlab.session import Session
 
+_EFFECTIVE = """
+select * from events
+where compensates is null and event_id not in (select compensates from events where compensates is not null)
+"""
 _MACRO = "create or replace temp macro {name}({parameters}) as table {body}"
-_SEEN = "occurred_at <= {instant} and position <= {position} and recorded_at <= {known_instant} and position <= {known_position}"
 
 
 class Catalog:
@@ -31,7 +38,6 @@ class Catalog:
         self.session = session
         self.keeper = Keeper(session)
         self._served: dict[tuple[str, int], Served] = {}
-        self._lock = threading.RLock()
         self._numbers = 0
         session.states = self
 
@@ -51,18 +57,47 @@ class Catalog:
         ------
         QueryError
             If the text is no SELECT over events, names what does not exist, or gives another answer each time it runs.
-        InvalidEvent
+        InvalidEvent, InvalidArgument
             If the name cannot be one.
+        StoreReadOnly
+            If the log is open for reading.
         """
+        if self.session.store.read_only:
+            raise StoreReadOnly("the log is open for reading", hint="Open it without read_only=True.")
+        if not isinstance(name, str):
+            raise InvalidArgument(f"{name!r} is no name", hint="Give a name of lower-case letters, like orders.")
+        if not isinstance(text, str):
+            raise QueryError(f"a state is text, not {type(text).__name__}", hint="Write SELECT … FROM events ….")
         text = text.strip().removesuffix(";").rstrip()
-        split(text)
-        self.session.sql(text)
+        registry = self.registry()
+        split(text, _columns(registry))
+        if other := sorted(reads(text) & self.names(registry)):
+            raise QueryError(
+                f"a state reads events, not the state {other[0]}", hint="Join states where you query them."
+            )
+        names = [column.lower() for column in self._bound(text, registry)]
+        twice = next((column for column in names if names.count(column) > 1), None)
+        if twice is not None:
+            raise QueryError(f"two columns are called {twice!r}", hint="Name one of them: … AS another_name.")
         entry = self._record(name, text)
         return entry or self.registry().states[name]
+
+    def _bound(self, text: str, registry: Registry) -> list[str]:
+        """Return the columns of a query; a table that it does not know is an event type that there is not."""
+        try:
+            return self.session.sql(text, with_states=False).columns
+        except QueryError as error:
+            missing = re.search(r'Referenced table "(.+?)" not found', error.message)
+            if missing is None:
+                raise
+            message, hint, matches = unknown("event type", missing[1], registry.names)
+            raise QueryError(message, hint=hint, place=error.place, matches=matches) from None
 
     def drop(self, name: str) -> None:
         """Drop a state; answers at earlier bases still know it."""
         self.find(name, self.registry())
+        if self.session.store.read_only:
+            raise StoreReadOnly("the log is open for reading", hint="Open it without read_only=True.")
         self._record(name, None)
 
     def _record(self, name: str, text: str | None) -> StateText | None:
@@ -91,39 +126,64 @@ class Catalog:
 
     def parts(self, entry: StateText, registry: Registry) -> Split | str:
         """Return the parts of a state, with the reason if its aggregates cannot be merged; or why it has no parts."""
-        return self._parts(entry.text or "", registry.version)
+        return self._parts(entry.text or "", min(entry.registry_version, registry.version), registry.version)
 
     @functools.lru_cache(maxsize=256)  # noqa: B019 - a catalogue lives as long as its log
-    def _parts(self, text: str, version: int) -> Split | str:
-        found = split(text)
-        if isinstance(found, str) or found.reason:
-            return found
+    def _parts(self, text: str, defined: int, version: int) -> Split | str:
         registry = self.session.store.registry(version).at(version)
-        for aggregate in found.aggregates:
+        found = split(text, _columns(registry.at(defined)))
+        if isinstance(found, str):
+            return found
+        whole = self.session.sql(text, registry=registry, with_states=False)
+        try:
+            made = self.session.sql(folds.plain(found, Scope()), registry=registry, with_states=False)
+        except EventlabError as error:
+            return f"its parts do not make it again ({_short(error.message)})"
+        if list(map(str, made.types)) != list(map(str, whole.types)):
+            return "its parts give columns of other types"
+        found = replace(found, names=tuple(whole.columns))
+        for aggregate in () if found.reason else found.aggregates:
             try:
-                probe = f"select {aggregate} export_state from events as {found.alias}"
-                self.session.sql(probe, registry=registry)
+                probe = f"select {aggregate} export_state from (select * from events) as {found.alias}"
+                self.session.sql(probe, registry=registry, with_states=False)
             except EventlabError as error:
-                return found.because(f"{aggregate} cannot be merged: {error.message}")
+                return found.because(_reason(aggregate, error.message))
         return found
 
     def served(self, name: str, parts: Split, entry: StateText, registry: Registry) -> Served:
         """Return what a state is served from, brought up to date."""
         key = (name, entry.version)
-        with self._lock:
+        with self.session.lock:
             served = self._served.get(key)
             if served is None or not served.fits(registry):
+                if served is not None:
+                    served.drop()
                 self._numbers += 1
                 served = Served(self.session, name, parts, registry, number=self._numbers)
                 self._served[key] = served
             served.refresh()
-        self.keeper.consider(served)
+            self.keeper.consider(served)
         return served
 
-    def attach(self, snapshot: snapshots.Snapshot, columns: int) -> str | None:
-        """Return the relation of a snapshot; None, and the file is gone, if it cannot be read."""
-        with self.session.working("", Scope(), self.registry()) as connection:
-            return snapshots.attach(connection, snapshot, columns)
+    def place(self, name: str, parts: Split, registry: Registry) -> Path:
+        """Return the folder of a state's snapshots."""
+        return snapshots.folder(self.session.store.layout.snapshots, name, parts, registry)
+
+    def folded(self, entry: StateText, parts: Split, registry: Registry, scope: Scope) -> str:
+        """Return the SELECT of a state within a scope, from the best snapshot inside it if there is one."""
+        if parts.reason:
+            return folds.plain(parts, scope)
+        place = self.place(entry.state, parts, registry)
+        with self.session.working("", Scope(), registry) as connection:
+            base = snapshots.loaded(connection, place, scope, parts, tidy=not self.session.store.read_only)
+        if base is None:
+            return folds.plain(parts, scope)
+        rest = folds.partial(parts, Scope(scope.at, scope.position, beyond=base[0].scope))
+        return folds.finished(parts, f"({folds.merged(parts, f'(from {base[1]} union all {rest})')})")
+
+    def names(self, registry: Registry) -> set[str]:
+        """Return the names of all relations and macros of states."""
+        return {f"{name}{suffix}" for name in registry.states for suffix in ("", *STATE_SUFFIXES)}
 
     def reads(self, name: str, registry: Registry) -> set[str]:
         """Return the words of the SELECT behind a relation of a state."""
@@ -142,23 +202,22 @@ class Catalog:
         state = _state(name, registry)
         entry = registry.states[state]
         parts = self.parts(entry, registry)
-        served = self._served.get((state, entry.version))
         suffix = name.removeprefix(state)
         quoted = queries.identifier(name)
         if suffix == "":
-            live = scope == Scope() and served is not None and isinstance(parts, Split) and served.fits(registry)
-            if live and served is not None and isinstance(parts, Split):
-                shown = ", ".join(map(queries.identifier, parts.names))
-                cursor.execute(f"create temp view {quoted} as select {shown} from {served.rows}")
+            served = self._served.get((state, entry.version)) if scope == Scope() else None
+            if isinstance(parts, str):
+                text = entry.text or ""
+            elif served is not None and not parts.reason and served.fits(registry):
+                text = served.select
             else:
-                cursor.execute(f"create temp view {quoted} as {self.fold(entry, parts)}")
+                text = self.folded(entry, parts, registry, scope)
+            with queries.explained():
+                cursor.execute(f"create temp view {quoted} as {text}")
             return
         parameters, body = self._macro(suffix, entry, parts, registry)
-        cursor.execute(queries.fill(_MACRO, name=quoted, parameters=parameters, body=body))
-
-    def fold(self, entry: StateText, parts: Split | str) -> str:
-        """Return the SELECT of a state over the relations as they are cut already."""
-        return entry.text or "" if isinstance(parts, str) else folds.plain(parts, Scope())
+        with queries.explained():
+            cursor.execute(queries.fill(_MACRO, name=quoted, parameters=parameters, body=body))
 
     def _macro(self, suffix: str, entry: StateText, parts: Split | str, registry: Registry) -> tuple[str, str]:
         """Return the parameters and the SELECT of a macro of a state."""
@@ -175,19 +234,44 @@ class Catalog:
 
     def _cut(self, entry: StateText, parts: Split | str, registry: Registry, at: str, known_at: str) -> str:
         """Return the SELECT of a state as of moments that are given in SQL."""
-        seen = queries.fill(
-            _SEEN,
-            instant=queries.fill(INSTANT, m=at),
-            position=queries.fill(POSITION, m=at),
-            known_instant=queries.fill(INSTANT, m=known_at),
-            known_position=queries.fill(POSITION, m=known_at),
-        )
-        read = {"events", *(queries.words(entry.text or "") & {*registry.views, "events_effective"})}
+        store_id = self.session.store.layout.store_id
+        seen = relations.seen(at, known_at, store_id=store_id, head=self.session.position)
+        if not isinstance(parts, str):
+            return f"with events as (select * from temp.events where {seen}) {_inside(folds.plain(parts, Scope()))}"
+        read = reads(entry.text or "")
+        if other := sorted(read & (set(relations.NAMES) - {"events", "events_effective"})):
+            raise InvalidArgument(
+                f"{entry.state}_at cannot be made: it reads {other[0]}", hint=f"log.state({entry.state!r}).at(t) can."
+            )
         cuts = [
             f"{queries.identifier(name)} as (select * from temp.{queries.identifier(name)} where {seen})"
-            for name in read
+            for name in ("events", *sorted(read & set(registry.views)))
         ]
-        return f"with {', '.join(cuts)} select * from ({self.fold(entry, parts)})"
+        if "events_effective" in read:  # what was compensated by then, not what has been since
+            cuts.append(f"events_effective as ({_EFFECTIVE})")
+        return f"with {', '.join(cuts)} {_inside(entry.text or '')}"
+
+
+def _inside(text: str) -> str:
+    return f"select * from (\n{text}\n)"
+
+
+def _columns(registry: Registry) -> frozenset[str]:
+    """Return the names of the columns of ``events``, in lower case."""
+    typed = {event_type.name.lower() for event_type in registry if columns.latest(event_type) is not None}
+    return frozenset({*COLUMNS, "category", *typed})
+
+
+def _reason(aggregate: str, message: str) -> str:
+    """Return why the partial results of an aggregate cannot be merged."""
+    if "DISTINCT" in message:
+        return f"{aggregate} cannot be merged: two partial results may count the same value"
+    return f"{aggregate} cannot be merged by DuckDB"
+
+
+def _short(message: str) -> str:
+    """Return a message of DuckDB without its class and what it goes on to say."""
+    return message.partition(" Error: ")[2].partition(":")[0] or message
 
 
 def _state(name: str, registry: Registry) -> str:

@@ -71,8 +71,25 @@ select {start} as bucket, value, {end} > {complete} as partial from course order
 """
 
 
+_FOLDED = """
+with buckets as (
+    select unnest(generate_series({first}, {last}, {step})) as eventlab_bucket
+),
+course as (select eventlab_bucket, (select {measure} from ({fold})) as value from buckets)
+"""
+
+
 def course(
-    split: Split, scope: Scope, measure: Measure, *, every: str, whole_days: bool, since: str, until: str, complete: str
+    split: Split,
+    scope: Scope,
+    measure: Measure,
+    *,
+    every: str,
+    whole_days: bool,
+    since: str,
+    until: str,
+    complete: str,
+    windows: bool = True,
 ) -> str:
     """Return the SELECT of ``bucket, value, partial``.
 
@@ -85,17 +102,23 @@ def course(
     since, until, complete
         SQL of instants: the first and the last bucket are those that hold the first two; one that ends after the last is
         not over yet.
+    windows
+        Whether the aggregates can be windows; else the state is folded from the beginning for each bucket.
     """
     local = "at time zone current_setting('TimeZone')" if whole_days else "at time zone 'UTC'"
 
     def bucket(instant: str) -> str:
         return f"time_bucket({every}, ({instant}) {local})"
 
+    end = f"((eventlab_bucket + {every}) {local})"
+    finish = queries.fill(_COURSE, start=f"(eventlab_bucket {local})", end=end, complete=complete)
+    buckets = {"first": bucket(since), "last": bucket(until), "step": every}
+    if not windows:
+        fold = folds.plain(split, scope, f"{split.alias}.occurred_at < {end}")
+        return queries.fill(_FOLDED, **buckets, measure=measure.text, fold=fold) + finish
     held = queries.fill(
         _HELD,
-        first=bucket(since),
-        last=bucket(until),
-        step=every,
+        **buckets,
         bucket=bucket("occurred_at"),
         columns=[
             *(f"{text} as k{number}" for number, text in enumerate(split.keys)),
@@ -108,8 +131,7 @@ def course(
         having=f"and {split.having}" if split.having else "",
         nothing="" if split.keys else _nothing(split, scope),
     )
-    end = f"((eventlab_bucket + {every}) {local})"
-    return held + measure.sql + queries.fill(_COURSE, start=f"(eventlab_bucket {local})", end=end, complete=complete)
+    return held + measure.sql + finish
 
 
 class Measure:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from eventlab.session import Scope
     from eventlab.states.splits import Split
 
+TEXTS = ("VARCHAR", "JSON")
 KEYED = "eventlab_"  # before the names of keys that stand beside a state's own columns
 _PLAIN = """
 with folded as (select {columns} from {source} {where} {group})
@@ -93,12 +94,12 @@ def where(split: Split, *conditions: str) -> str:
     return _clause("where", " and ".join([*([split.where] if split.where else []), *conditions]))
 
 
-def key_is(split: Split, values: Sequence[object]) -> tuple[list[str], dict[str, object]]:
-    """Return the conditions that events are of one key, and the values to bind to them."""
-    conditions = [
-        f"{text} is null" if value is None else f"{text} = $key_{number}"
-        for number, (text, value) in enumerate(zip(split.keys, values, strict=True))
-    ]
+def key_is(split: Split, values: Sequence[object], types: Sequence[str]) -> tuple[list[str], dict[str, object]]:
+    """Return the conditions that events are of one key, and the values to bind to them; text is read as the key's type."""
+    conditions = []
+    for number, (text, value, kind) in enumerate(zip(split.keys, values, types, strict=True)):
+        bound = f"$key_{number}::{kind}" if isinstance(value, str) and kind not in TEXTS else f"$key_{number}"
+        conditions.append(f"({text}) is null" if value is None else f"({text}) = {bound}")
     return conditions, {f"key_{number}": value for number, value in enumerate(values) if value is not None}
 
 

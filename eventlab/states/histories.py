@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from eventlab import queries
+from eventlab.errors import InvalidArgument
 from eventlab.states import folds
 
 if TYPE_CHECKING:
@@ -75,9 +76,21 @@ def step_by_step(split: Split, scope: Scope, *conditions: str) -> str:
 
 
 def diff(split: Split, before: str, after: str) -> str:
-    """Return the SELECT of the rows that differ between two SELECTs of the state."""
+    """Return the SELECT of the rows that differ between two SELECTs of the state.
+
+    Raises
+    ------
+    InvalidArgument
+        If the state does not show its keys, or another column would have the name of one of the difference's.
+    """
     keys = split.key_names
+    if len(keys) < len(split.keys):
+        raise InvalidArgument("the state does not show its keys", hint="Put what it is grouped by into the SELECT.")
     others = [name for name in split.names if name not in keys]
+    made = [*keys, "change", *(f"{name}_{when}" for name in others for when in ("before", "after"))]
+    twice = next((name for name in made if [other.lower() for other in made].count(name.lower()) > 1), None)
+    if twice is not None:
+        raise InvalidArgument(f"the difference would have two columns {twice!r}", hint="Name the key otherwise.")
     changed = [f"before.{_q(name)} is distinct from after.{_q(name)}" for name in others]
     shown = [
         f"before.{_q(name)} as {_q(f'{name}_before')}, after.{_q(name)} as {_q(f'{name}_after')}" for name in others

@@ -24,7 +24,7 @@ class Keeper:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._thread: threading.Thread | None = None
-        self.failure: EventlabError | None = None
+        self.failure: Exception | None = None
 
     def close(self) -> None:
         """Wait for what is being written."""
@@ -45,7 +45,7 @@ class Keeper:
         try:
             self.keep(served, head, step=max(snapshots.EVERY, head // _STEPS))
             self.failure = None
-        except EventlabError as error:
+        except (EventlabError, queries.DuckDBError) as error:
             self.failure = error
 
     def keep(self, served: Served, head: int, *, step: int) -> None:
@@ -56,31 +56,25 @@ class Keeper:
             position = min(position + step, head)
             if head - position < step // 2:
                 position = head
-            with writing(self._session.store.layout.path):
-                take(self._session, served, Scope(position=position))
+            take(self._session, served, Scope(position=position))
 
 
 def take(session: Session, served: Served, scope: Scope) -> None:
     """Write a snapshot of a state within a scope, on top of the best one inside it."""
     split = served.split
-    base = snapshots.best(snapshots.found(served.place), scope)
-    above = Scope(scope.at, scope.position, beyond=base.known(scope) if base else None)
-    with session.beside("events", served.registry) as connection:
-        loaded = snapshots.attach(connection, base, served.columns) if base else None
-        if base is not None and loaded is None:
-            above = Scope(scope.at, scope.position)
-        connection.execute(f"create or replace temp table delta as {folds.partial(split, above)}")
-        source = folds.source(split, above)
-        text = f"select count(*), max(epoch_us(occurred_at)) from {source}"
-        ((events, latest),) = queries.rows(connection, text)
-        if loaded is not None and base is not None:
-            events += base.events
-            latest = max(latest or 0, base.scope.at or 0) if base.scope.at is not None else None
-            merged = folds.merged(split, f"(from {loaded} union all from delta)")
-            connection.execute(f"create or replace temp table merged as {merged}")
-        else:
-            connection.execute("create or replace temp table merged as from delta")
-        connection.execute("commit")  # one transaction writes to one database
+    with writing(session.store.layout.path), session.beside("events", served.registry) as connection:
+        with queries.explained():
+            base = snapshots.loaded(connection, served.place, scope, split, tidy=True)
+            above = Scope(scope.at, scope.position, beyond=base[0].scope if base else None)
+            connection.execute(f"create or replace temp table delta as {folds.partial(split, above)}")
+            text = f"select count(*), max(epoch_us(occurred_at)) from {folds.source(split, above)}"
+            ((events, latest),) = queries.rows(connection, text)
+            merged = f"({folds.merged(split, f'(from {base[1]} union all from delta)')})" if base else "delta"
+            connection.execute(f"create or replace temp table merged as from {merged}")
+            connection.execute("commit")  # one transaction writes to one database
         # a snapshot of the first events is one of all that occurred by the last of them, too
-        at = scope.at if scope.at is not None else latest
-        snapshots.write(connection, "merged", served.place, Scope(at, scope.position), events)
+        times = [time for time in (latest, base[0].scope.at if base else None) if time is not None]
+        at = scope.at if scope.at is not None else max(times, default=None)
+        snapshots.write(
+            connection, "merged", served.place, Scope(at, scope.position), events + (base[0].events if base else 0)
+        )

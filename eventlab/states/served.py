@@ -48,27 +48,36 @@ class Served:
         head = self._session.position
         if self._made and head == self.position:
             return
-        while True:
-            base = None if self._made else snapshots.best(snapshots.found(self.place), Scope(position=head))
-            known = Scope(position=self.position) if self._made else base.known(Scope()) if base else None
+        made = self._made
+        with self._session.working("events", Scope(), self.registry) as connection, queries.explained():
+            base = (
+                None
+                if made
+                else snapshots.loaded(
+                    connection, self.place, Scope(position=head), self.split, tidy=not self._session.store.read_only
+                )
+            )
+            known = Scope(position=self.position) if made else base[0].scope if base else None
             scope = Scope(position=head, beyond=known)
-            with self._session.working("events", Scope(), self.registry) as connection:
-                loaded = snapshots.attach(connection, base, self.columns) if base else None
-                if base is not None and loaded is None:
-                    continue  # the file cannot be read, and is gone
-                connection.execute(f"create or replace temp table delta as {folds.partial(self.split, scope)}")
-                if self._made:
-                    self._merge(connection)
-                else:
-                    self._begin(connection, loaded)
-            break
-        self.folded += head - ((known.position or 0) if known else 0)
+            connection.execute(f"create or replace temp table delta as {folds.partial(self.split, scope)}")
+            if made:
+                self._merge(connection)
+            else:
+                self._begin(connection, base[1] if base else None)
+        self.folded += head - (self.position if made else base[0].events if base else 0)
         self.position = head
 
+    def drop(self) -> None:
+        """Let go of the tables; relations that were handed out still see them."""
+        with self._session.working("", Scope(), self.registry) as connection:
+            for table in (self.partials, self.rows):
+                connection.execute(f"drop table if exists {table}")
+        self._made = False
+
     @property
-    def columns(self) -> int:
-        """How many columns its partial aggregates have, the keys among them."""
-        return len(self.split.keys) + len(self.split.aggregates)
+    def select(self) -> str:
+        """The SELECT of the rows, as they were brought up to date last."""
+        return f"select {', '.join(map(queries.identifier, self.split.names))} from {self.rows}"
 
     def _begin(self, connection: queries.Connection, loaded: str | None) -> None:
         """Make the tables, from what was folded and a snapshot under it."""

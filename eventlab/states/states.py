@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from eventlab import moments, queries
@@ -12,15 +14,30 @@ from eventlab.session import Scope
 from eventlab.session.results import Result
 from eventlab.states import courses, folds, histories, keepers, snapshots
 from eventlab.states.courses import Measure
-from eventlab.states.splits import Split
 
 if TYPE_CHECKING:
     from eventlab.moments import Duration, Instant, Moment
     from eventlab.schemas import Registry, StateText
     from eventlab.session.results import Charter
     from eventlab.states.catalogs import Catalog
+    from eventlab.states.splits import Split
 
 _DAY = dt.timedelta(days=1)
+_NUMBERS = (
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UINTEGER",
+    "UBIGINT",
+    "USMALLINT",
+    "UTINYINT",
+    "UHUGEINT",
+    "DECIMAL",
+    "FLOAT",
+    "DOUBLE",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +79,20 @@ class State:
 
         A session keeps what it has folded and folds only what is new; the first time it starts from a snapshot.
         """
-        return self._result(self._fold(self.scope), kind="state")
+        return self._folded(self.scope)
 
     def at(self, at: Moment | None = None, *, known_at: Moment | None = None) -> Result:
         """Return the state as of a moment: of the events that occurred by ``at`` among those recorded by ``known_at``.
 
         Both are inclusive; a number is a position. Uses the best snapshot inside.
         """
-        return self._result(self._fold(self._cut(at, known_at)), kind="state")
+        scope, earlier = self._moment(at, known_at)
+        return (earlier or self)._folded(scope)  # noqa: SLF001 - the same state as it was defined then
 
     def get(self, key: object) -> Result:
         """Return the row of one key (a tuple for several keys); no row if there is no such key."""
         parts = self._keyed()
-        conditions, values = folds.key_is(parts, self._values(parts, key))
+        conditions, values = self._key(parts, key)
         return self._result(folds.plain(parts, self.scope, *conditions), kind="state", params=values)
 
     def history(self, key: object = None) -> Result:
@@ -90,7 +108,7 @@ class State:
             If the state has no parts; or, for all keys, if one of its aggregates cannot be a window.
         """
         parts = self._keyed()
-        conditions, values = folds.key_is(parts, self._values(parts, key)) if key is not None else ([], {})
+        conditions, values = self._key(parts, key) if key is not None else ([], {})
         text = histories.history(parts, self.scope, *conditions)
         try:
             return self._result(text, kind="history", params=values)
@@ -104,12 +122,8 @@ class State:
     def diff(self, a: Moment, b: Moment) -> Result:
         """Return what differs between two moments: the keys, ``change`` (added, removed, changed), each column before and after."""
         parts = self._keyed()
-        if len(parts.key_names) < len(parts.keys):
-            raise InvalidArgument(
-                f"{self.name} does not show its keys", hint="Put what it is grouped by into the SELECT."
-            )
-        before, after = (f"({self._fold(self._cut(moment, None))})" for moment in (a, b))
-        return self._result(histories.diff(parts, f"from {before}", f"from {after}"), kind="diff")
+        before, after = (self._fold(self._moment(moment)[0]) for moment in (a, b))
+        return self._result(histories.diff(parts, before, after), kind="diff")
 
     def over_time(
         self, every: Duration, measure: str, *, since: Instant | None = None, until: Instant | None = None
@@ -134,9 +148,12 @@ class State:
             f"(select {extreme} from {source})" if moment is None else f"make_timestamptz({moments.instant(moment, zone)})"
             for moment, extreme in ((since, "min(occurred_at)"), (until, "max(occurred_at)"))
         ]  # fmt: skip
-        if taken.accumulated and taken.sums and not self._exact(parts, taken):
+        state = f"({folds.plain(parts, self.scope)})"
+        self._relation(f"select {taken.text} from {state}", None)  # a measure that cannot be taken says so by itself
+        if taken.accumulated and taken.sums and not self._exact(state, taken):
             taken.bucket_by_bucket()
-        text = courses.course(
+        course = functools.partial(
+            courses.course,
             parts,
             self.scope,
             taken,
@@ -146,7 +163,10 @@ class State:
             until=ends[1],
             complete=f"(select max(occurred_at) from {source})",
         )
-        return self._result(text, kind="course", facts={"measure": measure})
+        try:
+            return self._result(course(), kind="course", facts={"measure": measure})
+        except EventlabError:  # an aggregate that cannot be a window
+            return self._result(course(windows=False), kind="course", facts={"measure": measure})
 
     def snapshot(self) -> None:
         """Take a snapshot of the state as it is now. Answers are the same without it.
@@ -175,14 +195,13 @@ class State:
         if parts.reason:
             lines.append(f"now, at: folded from the log each time, since {parts.reason}")
         else:
-            place = snapshots.folder(self.catalog.session.store.layout.snapshots, self.name, parts, self._registry)
-            found = snapshots.found(place)
+            found = snapshots.found(self.catalog.place(self.name, parts, self._registry))
             base = snapshots.best(found, self.scope)
             start = f"the snapshot at position {base.position:,}" if base else "the beginning of the log"
             lines.append(f"now: what this session has folded, else from {start}, and what came since")
             lines.append(f"at: from the best of {len(found)} snapshots inside the moment, and the difference")
         lines.append("get: the events of the key; history: each aggregate as a window over the key's events")
-        lines += [f"in order: {note}" for note in parts.notes]
+        lines += parts.notes
         return "\n".join(lines)
 
     @property
@@ -201,57 +220,78 @@ class State:
             )
         return parts
 
-    def _values(self, parts: Split, key: object) -> tuple[Any, ...]:
-        """Return a key as a tuple of as many values as the state has keys."""
+    def _key(self, parts: Split, key: object) -> tuple[list[str], dict[str, object]]:
+        """Return the conditions that events are of one key, and the values to bind."""
         values = key if isinstance(key, tuple) else (key,)
         if len(values) != len(parts.keys):
             raise InvalidArgument(
                 f"{self.name} has {len(parts.keys)} keys, {key!r} is {len(values)}",
                 hint=f"Give {'a tuple of ' if len(parts.keys) != 1 else ''}{', '.join(parts.keys) or 'nothing'}.",
             )
-        return values
+        if not values:
+            return [], {}
+        source = folds.source(parts, self.scope)
+        types = [str(kind) for kind in self._relation(f"select {', '.join(parts.keys)} from {source}", None).types]
+        for text, value, kind in zip(parts.keys, values, types, strict=True):
+            if value is not None and not self._comparable(value, kind):
+                raise InvalidArgument(f"{self.name}: {value!r} is no key, {text} is {kind}", hint=f"Give a {kind}.")
+        return folds.key_is(parts, values, types)
 
-    def _cut(self, at: Moment | None, known_at: Moment | None) -> Scope:
-        """Return the scope of a moment within the state's own."""
-        scope, _ = self.catalog.session.moment(at, known_at)
+    def _comparable(self, value: object, kind: str) -> bool:
+        """Tell whether a value can be a key of a type: one of its family, or text that reads as one."""
+        if isinstance(value, str):
+            return kind in folds.TEXTS or self._reads(value, kind)
+        families = {"BOOLEAN": (bool,), "DATE": (dt.date,), "TIMESTAMP": (dt.date,), "VARCHAR": (), "JSON": ()}
+        known = {**families, **dict.fromkeys(_NUMBERS, (int, float, Decimal))}
+        taken = next((types for start, types in known.items() if kind.startswith(start)), (object,))
+        return isinstance(value, taken) and (kind == "BOOLEAN" or not isinstance(value, bool))
+
+    def _reads(self, text: str, kind: str) -> bool:
+        """Tell whether a text reads as a value of a type."""
+        try:
+            return bool(self._relation(f"select $text::{kind}", {"text": text}).fetchall())
+        except (EventlabError, queries.DuckDBError):
+            return False
+
+    def _moment(self, at: Moment | None, known_at: Moment | None = None) -> tuple[Scope, State | None]:
+        """Return the scope of a moment within the state's own; and the state as a basis token has it, if it is another."""
+        scope, registry = self.catalog.session.moment(at, known_at)
         ats = [instant for instant in (scope.at, self.scope.at) if instant is not None]
         positions = [position for position in (scope.position, self.scope.position) if position is not None]
-        return Scope(min(ats, default=None), min(positions, default=None))
+        entry = registry.states.get(self.name)
+        earlier = None
+        if entry is not None and registry.version < self._registry.version:
+            earlier = replace(self, entry=entry, registry=registry)
+        return Scope(min(ats, default=None), min(positions, default=None)), earlier
 
     def _fold(self, scope: Scope) -> str:
-        """Return the SELECT of the state within a scope, by the quickest way that gives the same rows."""
+        """Return the SELECT of the state within a scope, by the quickest way that gives the same rows; empty if it has no parts."""
         parts = self._parts()
         if isinstance(parts, str):
             return ""
-        if parts.reason:
-            return folds.plain(parts, scope)
         catalog = self.catalog
-        if scope == Scope() and self.registry is None:
-            served = catalog.served(self.name, parts, self.entry, self._registry)
-            return f"select {', '.join(map(queries.identifier, parts.names))} from {served.rows}"
-        place = snapshots.folder(catalog.session.store.layout.snapshots, self.name, parts, self._registry)
-        base = snapshots.best(snapshots.found(place), scope)
-        if base is None:
-            return folds.plain(parts, scope)
-        loaded = catalog.attach(base, len(parts.keys) + len(parts.aggregates))
-        if loaded is None:
-            return self._fold(scope)  # the file could not be read, and is gone
-        rest = folds.partial(parts, Scope(scope.at, scope.position, beyond=base.known(scope)))
-        return folds.finished(parts, f"({folds.merged(parts, f'(from {loaded} union all {rest})')})")
+        if scope == Scope() and self.registry is None and not parts.reason:
+            return catalog.served(self.name, parts, self.entry, self._registry).select
+        return catalog.folded(self.entry, parts, self._registry, scope)
 
-    def _exact(self, parts: Split, measure: Measure) -> bool:
+    def _folded(self, scope: Scope) -> Result:
+        """Return the rows of the state within a scope."""
+        with self.catalog.session.lock:  # nothing changes what it is served from before the relation is pinned
+            text = self._fold(scope)
+            relation = self._relation(text or self.text, None, scope=None if text else scope)
+        return Result(relation, text or self.text, "state", {"state": self.name}, self.charter)
+
+    def _exact(self, state: str, measure: Measure) -> bool:
         """Tell whether the sums of a measure are exact, so that they may be accumulated."""
-        rows = f"({folds.plain(parts, self.scope)})"
-        types = self._relation(f"select {', '.join(measure.sums)} from {rows}", None).types
-        return not any(str(kind) in {"DOUBLE", "FLOAT"} for kind in types)
+        types = self._relation(f"select {', '.join(measure.sums)} from {state}", None).types
+        return all(str(kind).startswith(("DECIMAL", "HUGEINT", "BIGINT", "INTEGER")) for kind in types)
 
     def _result(
         self, text: str, *, kind: str, params: dict[str, object] | None = None, facts: dict[str, Any] | None = None
     ) -> Result:
         """Return the rows of a SELECT, pinned to the log as it is now."""
-        whole = not text
-        relation = self._relation(self.text if whole else text, params, scope=self.scope if whole else None)
-        return Result(relation, text or self.text, kind, {"state": self.name, **(facts or {})}, self.charter)
+        relation = self._relation(text, params)
+        return Result(relation, text, kind, {"state": self.name, **(facts or {})}, self.charter)
 
-    def _relation(self, text: str, params: dict[str, object] | None, *, scope: Scope | None = None) -> queries.Relation:
-        return self.catalog.session.sql(text, params, scope=scope, registry=self.registry)
+    def _relation(self, text: str, params: dict[str, object] | None, scope: Scope | None = None) -> queries.Relation:
+        return self.catalog.session.sql(text, params, scope=scope, registry=self.registry, with_states=False)

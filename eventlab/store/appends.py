@@ -21,7 +21,7 @@ from eventlab.store.journals import INSERT
 from eventlab.store.stores import UPSERT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
     from eventlab.schemas import Definition, Field, Registry
@@ -58,8 +58,13 @@ class _Draft:
     values: dict[str, Any]
 
 
-def append(store: Store, writes: Sequence[Write]) -> AppendResult:
+def append(store: Store, writes: Sequence[Write], *, guard: Callable[[State], None] | None = None) -> AppendResult:
     """Append all or nothing, durably, and return where the events are.
+
+    Parameters
+    ----------
+    guard
+        Called with the journal's state while no other process can write, before anything is; it may refuse.
 
     Raises
     ------
@@ -76,7 +81,7 @@ def append(store: Store, writes: Sequence[Write]) -> AppendResult:
     given = [draft for draft in drafts if draft.given]
     base = store.lake.snapshot() if given else None
     known = store.sealed([draft.event_id for draft in given], base) if base else []
-    registry, definitions = _typed(drafts, store.registry(0), store)
+    registry, definitions = _typed_by_newest(drafts, store)
     with store.journal.write():
         state = store.journal.state()
         if state.pending is not None:
@@ -87,6 +92,8 @@ def append(store: Store, writes: Sequence[Write]) -> AppendResult:
             duplicate = _duplicate(store, given, drafts, known, base, state)
             if duplicate is not None:
                 return duplicate
+        if guard is not None:
+            guard(state)
         recorded_at = max(store.clock(), state.recorded_at)
         rows, heads = _rows(store, writes, drafts, registry, state.head, recorded_at)
         if definitions:
@@ -192,6 +199,18 @@ def _check_expectations(write: Write) -> None:
             )
     for stream_id in write.expect:
         named("stream id", stream_id)
+
+
+def _typed_by_newest(drafts: Sequence[_Draft], store: Store) -> tuple[Registry, list[Definition]]:
+    """Check the payloads against the types as this process knows them; before it refuses, as others have defined them."""
+    registry = store.registry(0)
+    try:
+        return _typed(drafts, registry, store)
+    except InvalidEvent:
+        newest = store.registry()
+        if newest.version == registry.version:
+            raise
+        return _typed(drafts, newest, store)
 
 
 def _typed(drafts: Sequence[_Draft], registry: Registry, store: Store) -> tuple[Registry, list[Definition]]:

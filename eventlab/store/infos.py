@@ -59,6 +59,7 @@ def info(store: Store) -> dict[str, Any]:
 
 def quarantine(store: Store) -> queries.Relation:
     """Return the refused rows of all loads, in the order of the loads."""
+    store.journal.state()  # which says if the log is closed
     files = sorted(map(str, store.layout.quarantine.glob("*.parquet")))
     text = (
         f"select * from read_parquet({queries.literal(files)}) order by loaded_at, source, row" if files else _NOTHING

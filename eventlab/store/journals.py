@@ -237,6 +237,8 @@ def translated(path: Path) -> Iterator[None]:
 
 def _translate(error: sqlite3.Error, path: Path) -> StoreError:
     """Return the store's error for one of SQLite's."""
+    if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
+        return StoreError(f"the log at {path.parent} is closed", hint="Open it again with el.open.")
     name = getattr(error, "sqlite_errorname", "") or ""
     place = path.parent
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):

@@ -124,8 +124,8 @@ def ingest(
     """
     if on_invalid not in ("raise", "quarantine"):
         raise InvalidArgument(f"on_invalid is {on_invalid!r}", hint='Choose "raise" or "quarantine".')
-    if chunk_rows is not None and chunk_rows < 1:
-        raise InvalidArgument(f"chunk_rows is {chunk_rows}", hint="Give the number of events of one commit.")
+    if chunk_rows is not None and (not isinstance(chunk_rows, int) or chunk_rows < 1):
+        raise InvalidArgument(f"chunk_rows is {chunk_rows!r}", hint="Give the number of events of one commit.")
     store.check_writable()
     with (
         writing(store.layout.path),

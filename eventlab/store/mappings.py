@@ -94,6 +94,9 @@ def parsed(connection: queries.Connection, mapping: Mapping) -> Parsed:
         If a text is not exactly one scalar expression.
     """
     given = {name: getattr(mapping, name) for name in ARGUMENTS}
+    if given["event_type"] is None or given["stream_id"] is None:
+        message = "event_type and stream_id must be given"
+        raise InvalidSource(message, hint="Give SQL over the source's columns: a column, or text: \"'page_view'\".")
     parts = {name: _expression(connection, name, text) for name, text in given.items() if text is not None}
     payload = mapping.payload
     if payload is None:

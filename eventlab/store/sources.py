@@ -49,7 +49,8 @@ create table source as select line, {shape} as shape from (select json::varchar 
 """
 _DELIMITED = """
 create table source as from read_csv(
-    $files, all_varchar = true, header = true, union_by_name = true, compression = $compression {delimiter}
+    $files, all_varchar = true, header = true, union_by_name = true, compression = $compression,
+    delim = {delimiter}, quote = '"', escape = '"', skip = 0, null_padding = false, strict_mode = true
 )
 """
 
@@ -141,12 +142,18 @@ def _files(connection: Connection, path: str) -> Source:
             return _typed(connection, path, kept=False)
         params = {"files": files, "compression": _COMPRESSED.get(compression, "none")}
         if suffix in {".csv", ".tsv"}:
-            delimiter = r", delim = E'\t'" if suffix == ".tsv" else ""
-            connection.execute(_DELIMITED.replace("{delimiter}", delimiter), params)
+            delimiter = "\t" if suffix == ".tsv" else _delimiter(starts[0])
+            connection.execute(queries.fill(_DELIMITED, delimiter=queries.literal(delimiter)), params)
             return _retyped(connection, path)
         whole = suffix == ".json" and not all(map(_is_line, starts))
         connection.execute(queries.fill(_OBJECTS if whole else _LINES, shape=_SHAPE), {**params, "bytes": _LINE_BYTES})
     return Source(path, is_json=True, columns={}, kept=True)
+
+
+def _delimiter(start: bytes) -> str:
+    """Return what parts the columns of a header: left to find it, DuckDB takes a broken row for another dialect."""
+    header = re.sub(r'"[^"]*"', "", start.decode(errors="replace").splitlines()[0])
+    return max(",;\t|", key=header.count)
 
 
 def _format(file: str) -> tuple[str, str]:

@@ -58,7 +58,8 @@ class Store:
                 self._lookup = None
 
     def check_writable(self) -> None:
-        """Raise StoreReadOnly if the store is open for reading."""
+        """Raise StoreReadOnly if the store is open for reading, StoreError if it is closed."""
+        self.journal.state()
         if self.read_only:
             raise StoreReadOnly(f"{self.layout.path} is open for reading", hint="Open it without read_only=True.")
 

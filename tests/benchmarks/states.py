@@ -138,7 +138,9 @@ def _served(path: object, full: float, connection: object, typed: str) -> Iterat
 
         new(0)
         seconds = sorted(new(number) for number in range(1, 10))[4]
-        yield Row("refresh of a served state after 1,000 new events, against a full fold", seconds * 1e3, full * 1e3, 0.05)
+        yield Row(
+            "refresh of a served state after 1,000 new events, against a full fold", seconds * 1e3, full * 1e3, 0.05
+        )
         measure = "count(*) FILTER (WHERE status = 'OrderPlaced')"
         ours, theirs = interleaved(
             lambda: state.over_time("1d", measure).arrow(),

@@ -116,6 +116,26 @@ def test_a_run_loads_every_event_and_says_so(demo: Demo) -> None:
     assert str(demo.summary.page) in demo.printed
 
 
+def test_the_state_of_a_flight_is_defined(log: el.EventLog) -> None:
+    """The board's flights at a moment, one flight's history, and what is printed to try next."""
+    state = log.state("flights")
+    waiting = log.sql(
+        """
+        select carrier || ' ' || flight || ' ' || origin from flights_at('2013-02-08 17:00')
+        where scheduled_departure < '2013-02-08 17:00' and departed_at is null and cancelled_at is null
+            and scheduled_departure > '2013-02-08'
+        order by scheduled_departure
+        """
+    ).fetchall()
+    assert [name for (name,) in waiting] == raw("2013-02-08 17:00")[1]
+    history = state.history("flight-20130208-B6917-JFK").pl()
+    assert history["event_type"].to_list() == ["FlightScheduled", "FlightDeparted", "FlightArrived"]
+    assert str(history["departed_at"][-1]) == "2013-02-08 17:28:00-05:00"
+    totals = boards.board(log.at("2013-02-08 17:00"), "2013-02-08 17:00").totals
+    departed = state.at("2013-02-08 17:00").relation.filter("departed_at >= '2013-02-08'").aggregate("count(*)")
+    assert departed.fetchall() == [(totals.departed,)]
+
+
 def test_a_second_run_adds_nothing_and_writes_the_page_again(demo: Demo) -> None:
     """The same events, the same page."""
     before = demo.summary.page.read_text(encoding="utf-8")

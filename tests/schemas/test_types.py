@@ -249,7 +249,7 @@ def test_integers_widen_to_the_smallest_that_holds_both(one: str, other: str, th
     [
         ("DECIMAL(10,2)", "DECIMAL(12,2)", "DECIMAL(12,2)"),
         ("DECIMAL(18,2)", "INTEGER", "DECIMAL(18,2)"),
-        ("DECIMAL(18,2)", "BIGINT", "DECIMAL(38,2)"),
+        ("DECIMAL(18,2)", "BIGINT", "DECIMAL(21,2)"),
         ("DECIMAL(18,2)", "DOUBLE", "DOUBLE"),
         ("DECIMAL(38,30)", "BIGINT", "JSON"),
         ("BIGINT", "VARCHAR", "JSON"),

@@ -119,6 +119,22 @@ def test_events_at_is_the_view_in_sql(log: el.EventLog, how: str) -> None:
     assert log.at(2).sql("select count(*) from events_at('1970-01-10')").fetchall() == [(1,)]
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("99", "no position 99"),
+        ("-1", "no position -1"),
+        ("NULL, known_at := 4", "no position 4"),
+        ("'basis:0123:p1:r1:open'", "another store"),
+        ("'garbage'", "garbage"),
+    ],
+)
+def test_events_at_refuses_what_the_view_refuses(log: el.EventLog, call: str, said: str) -> None:
+    """When the query runs, or is made."""
+    with pytest.raises((duckdb.Error, el.QueryError), match=said):
+        log.sql(f"select count(*) from events_at({call})").fetchall()
+
+
 def test_a_basis_gives_the_same_rows_for_ever(log: el.EventLog, tmp_path: Path) -> None:
     """After appends, late ones too, new definitions, a seal, a compaction, and in another process."""
     log.seal()
@@ -339,6 +355,53 @@ def test_a_log_opens_only_what_is_a_store(tmp_path: Path) -> None:
         ):
             with pytest.raises(el.StoreReadOnly):
                 write()
+
+
+def test_a_closed_log_says_so_and_its_relations_still_run(tmp_path: Path) -> None:
+    """Every method, with what to do; nothing is done any more."""
+    log = el.open(tmp_path / "s", create=True)
+    log.append("s", el.Event("T", {"n": 1}))
+    view, relation, reader = log.at(1), log.sql("select n from t"), log.subscription("x")
+    log.close()
+    assert relation.fetchall() == [(1,)]
+    for use in (
+        lambda: log.append("s", el.Event("T", {"n": 2})),
+        lambda: log.position,
+        lambda: log.sql("from events"),
+        lambda: list(log.read()),
+        lambda: log.stream("s"),
+        lambda: log.at(1),
+        lambda: log.define("T", {}),
+        lambda: log.ingest([{"a": 1}], event_type="'T'", stream_id="'s'"),
+        log.seal,
+        log.compact,
+        log.info,
+        log.quarantine,
+        lambda: view.sql("from events"),
+        reader.next,
+    ):
+        with pytest.raises(el.StoreError, match="closed") as caught:
+            use()
+        assert "el.open" in caught.value.hint
+
+
+def test_wrong_arguments_are_named(log: el.EventLog) -> None:
+    """Not an internal error, whatever is given."""
+    for use in (
+        lambda: log.append("s", el.Event("T"), expect=5),  # type: ignore[arg-type]
+        lambda: log.define("T", None),  # type: ignore[arg-type]
+        lambda: log.read(types=5),  # type: ignore[arg-type]
+        lambda: log.read(types=[5]),  # type: ignore[list-item]
+        lambda: log.follow(after="a"),  # type: ignore[arg-type]
+        lambda: log.follow(after=-5),
+        lambda: el.open(None),  # type: ignore[arg-type]
+        lambda: el.recover(5),  # type: ignore[arg-type]
+        lambda: log.ingest([{"a": 1}], event_type="'T'", stream_id="'s'", chunk_rows="a"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(el.InvalidArgument):
+            use()
+    with pytest.raises(el.InvalidSource, match="event_type and stream_id"):
+        log.ingest([{"a": 1}], event_type=None, stream_id="'s'")  # type: ignore[arg-type]
 
 
 def test_closing_twice_is_harmless_and_a_long_tail_is_sealed(tmp_path: Path) -> None:

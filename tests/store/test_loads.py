@@ -337,3 +337,30 @@ def test_appends_wait_for_a_load_and_none_is_lost(log: el.EventLog) -> None:
     assert log.sql("select count(*), count(distinct position), max(position) from events").fetchall() == [
         (log.position,) * 3
     ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        'id,b\n1,"x"\n2,"y',
+        "id,b\n1,2\n3\n4,5,6\n",
+        "id,b,c\n1,2,3\n2,3,4\n3,4\n",
+        "id;b\n1;2\n3;4;5\n",
+    ],
+)
+def test_a_broken_csv_loads_nothing(log: el.EventLog, tmp_path: Path, content: str) -> None:
+    """A row of another width, or a quote that does not end, is a fault and no other dialect."""
+    (tmp_path / "broken.csv").write_text(content)
+    with pytest.raises(el.InvalidSource, match=r"broken\.csv"):
+        log.ingest(tmp_path / "broken.csv", event_type="'T'", stream_id="'s'")
+    assert log.position == 0
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_a_csv_may_have_another_delimiter(log: el.EventLog, tmp_path: Path, delimiter: str) -> None:
+    """The header tells it; quotes hide delimiters and line ends."""
+    rows = [["id", "a,b"], ["1", '"x;y\nz"'], ["2", '"say ""hi"""']]
+    header = delimiter.join(["id", '"a,b"'])
+    (tmp_path / "x.csv").write_text("\n".join([header, *(delimiter.join(row) for row in rows[1:])]) + "\n")
+    log.ingest(tmp_path / "x.csv", event_type="'T'", stream_id="'s'")
+    assert [event.payload for event in log.read()] == [{"id": 1, "a,b": "x;y\nz"}, {"id": 2, "a,b": 'say "hi"'}]
