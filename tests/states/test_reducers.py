@@ -294,13 +294,35 @@ def test_an_error_of_evolve_says_where_and_leaves_nothing_half_done(log: el.Even
     assert caught.value.__notes__ == ["in the fold 'orders', at position 5 (Added of 'order-2')"]
     broken = False
     assert fold.now().fetchall() == [("order-1", 3), ("order-2", 2)]
+
+
+def test_an_error_beyond_the_first_events_leaves_nothing_half_done(log: el.EventLog) -> None:
+    """States that have gone on, one of them half-way, are folded anew."""
+    broken = True
+
+    def grow(state: dict[str, Any], event: el.RecordedEvent) -> dict[str, Any]:
+        state["n"] += 1
+        if broken and event.position == 308:
+            raise ZeroDivisionError
+        return state
+
     for number in range(300):
         added(log, "order-9", number, "2026-01-07")
-    fold.now()
-    broken = True
-    added(log, "order-9", 0, "2026-01-07")
+    fold = log.fold("orders", {"n": 0}, grow)
+    assert fold.now().fetchall()[-1] == ("order-9", 300)
+    for number in range(5):
+        added(log, "order-9", number, "2026-01-07")
+    with pytest.raises(ZeroDivisionError):
+        fold.now()
     broken = False
-    assert fold.get("order-9").fetchall() == [("order-9", 301)]
+    assert fold.now().fetchall() == [("order-1", 3), ("order-2", 2), ("order-9", 305)]
+
+
+def test_sums_of_doubles_leave_nothing_behind(log: el.EventLog) -> None:
+    """What ceases to hold is not subtracted from a sum that has lost its last digits."""
+    fold = log.fold("x", None, lambda _, event: 1e16 if event.position == 1 else 0.125, types="Added")
+    assert fold.over_time("1d", "sum(value)", since="2026-01-05").fetchall()[0][1:] == (1e16 + 0.125, False)
+    assert fold.over_time("1d", "sum(value)").fetchall()[-1][1:] == (0.25, True)
 
 
 @pytest.mark.parametrize(

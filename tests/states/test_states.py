@@ -193,6 +193,32 @@ def test_a_view_is_an_upper_bound(log: el.EventLog) -> None:
         state.at(9)
 
 
+def test_ties_go_by_position(log: el.EventLog) -> None:
+    """The latest of equal maxima, the first of equal minima, whichever way they are folded; NULLs are passed over."""
+    text = """
+        select arg_max(Placed.by, Placed.amount) as most, arg_min(Placed.by, Placed.amount) as least,
+            max_by(Placed.by, event_type) filter (Placed.amount < 5) as latest, mode(Placed.by) as common,
+            last(Placed.how) as how, any_value(Placed.how) as any_how, list(Placed.by order by event_type desc) as people
+        from events
+    """
+    log.define("Placed", {"amount": "DECIMAL(9,2)", "by": "VARCHAR", "how": "VARCHAR"})
+    for by, amount, how in (("dan", "10.50", "x"), ("eve", "0.50", "y"), (None, "99.00", None), ("bob", None, None)):
+        payload = {"amount": amount and Decimal(amount), "by": by, "how": how}
+        log.append("order-9", el.Event("Placed", {name: value for name, value in payload.items() if value is not None}))
+    people = ["ann", "bob", "ann", "cy", "dan", "eve", None, "bob", None]
+    expected = [("dan", "cy", "eve", "ann", None, "x", people)]
+    assert rows(log.define_state("s", text).now()) == expected
+    merged = log.define_state("m", text.replace("mode(Placed.by)", "'ann'"))
+    before = merged.at(6).fetchall()
+    merged.snapshot()
+    for position in (3, 6):
+        log.at(position).state("m").snapshot()
+    assert rows(merged.now()) == rows(merged.at(9)) == expected
+    assert (
+        rows(merged.at(6)) == before == [("dan", "cy", "cy", "ann", "x", "x", ["ann", "bob", "ann", "cy", "dan", None])]
+    )
+
+
 def test_several_keys_and_keys_that_are_null(log: el.EventLog) -> None:
     """NULL is a key as any: grouped, merged, asked for, compared."""
     state = log.define_state("s", "select Placed.by as who, event_type, count(*) as n from events group by all")
@@ -318,6 +344,31 @@ with el.open({str(log.path)!r}) as log:
 """
     run = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
     assert run.stdout.splitlines() == [repr(expected)] * 2
+
+
+def test_a_basis_keeps_the_types_of_its_time(log: el.EventLog) -> None:
+    """A field that is typed anew since is, at a basis of before, what it was: in every answer."""
+    log.define_state("s", "select stream_id, max(Placed.amount) as most from events group by 1")
+    view = log.at(3)
+    asked = {
+        "now": lambda state: state.now(),
+        "at": lambda state: state.at(2),
+        "get": lambda state: state.get("order-1"),
+        "history": lambda state: state.history("order-1"),
+        "diff": lambda state: state.diff(1, 2),
+        "course": lambda state: state.over_time("1d", "max(most)"),
+    }
+    before = {name: ask(view.state("s")) for name, ask in asked.items()}
+    told = {name: (result.relation.types, rows(result)) for name, result in before.items()}
+    log.define("Placed", {"amount": "DOUBLE", "by": "VARCHAR"})
+    log.append("order-1", el.Event("Placed", {"amount": 0.125}, occurred_at=day(1)))
+    for _ in range(2):
+        again = log.at(view.basis).state("s")
+        assert {name: (ask(again).relation.types, rows(ask(again))) for name, ask in asked.items()} == told
+        assert str(told["now"][0][1]) == "DECIMAL(9,2)"
+        again.snapshot()
+    assert str(log.state("s").now().relation.types[1]) == "DOUBLE"
+    assert str(log.state("s").at(view.basis).relation.types[1]) == "DECIMAL(9,2)"
 
 
 def test_a_dropped_state_is_gone_and_its_name_is_a_word_like_any(log: el.EventLog) -> None:

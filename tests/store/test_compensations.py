@@ -70,6 +70,8 @@ def test_given_events_compensate_instead(log: el.EventLog) -> None:
     assert (first.metadata, first.actor) == ({"ticket": 7, "reason": "paid twice"}, "bob")
     assert effective(log) == ["placed-1", "paid-1", "placed-2"]
     assert log.compensate("paid-2", reason="paid twice", events=events).duplicate
+    with pytest.raises(el.AlreadyCompensated, match="at position 5"):
+        log.compensate("paid-2", reason="paid twice", events=events[:1])
     assert log.compensate("paid-1", reason="x", events=el.Event("Refunded")).version == 6
 
 
