@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,6 +126,13 @@ def count(log: el.EventLog, _name: str, going: Going) -> dict[str, Any]:
 def follow(log: el.EventLog, _name: str, going: Going) -> dict[str, Any]:
     """Follow the log from its beginning: each position once, in order."""
     rounds = 0
+
+    def end() -> None:
+        while going():
+            time.sleep(0.1)
+        log.append("follow-end", [el.Event("Ended", {"n": n}) for n in range(20)])  # so that it sees that it is over
+
+    threading.Thread(target=end, daemon=True).start()
     for event in log.follow(after=0):
         rounds += 1
         assert event.position == rounds
