@@ -142,12 +142,17 @@ class Catalog:
         if list(map(str, made.types)) != list(map(str, whole.types)):
             return "its parts give columns of other types"
         found = replace(found, names=tuple(whole.columns))
-        for aggregate in () if found.reason else found.aggregates:
+        together = [] if found.reason else [found.aggregates]  # and where that fails, which of them it is
+        while together:
+            some = together.pop(0)
             try:
-                probe = f"select {aggregate} export_state from (select * from events) as {found.alias}"
+                exported = ", ".join(f"{aggregate} export_state" for aggregate in some)
+                probe = f"select {exported or 1} from (select * from events) as {found.alias}"
                 self.session.sql(probe, registry=registry, with_states=False)
             except EventlabError as error:
-                return found.because(_reason(aggregate, error.message))
+                if len(some) == 1:
+                    return found.because(_reason(some[0], error.message))
+                together += [(aggregate,) for aggregate in some]
         return found
 
     def served(self, name: str, parts: Split, entry: StateText, registry: Registry) -> Served:
@@ -178,7 +183,7 @@ class Catalog:
             base = snapshots.loaded(connection, place, scope, parts, tidy=not self.session.store.read_only)
         if base is None:
             return folds.plain(parts, scope)
-        rest = folds.partial(parts, Scope(scope.at, scope.position, beyond=base[0].scope))
+        rest = folds.partial(parts, Scope(scope.at, scope.position, beyond=base[0].seen))
         return folds.finished(parts, f"({folds.merged(parts, f'(from {base[1]} union all {rest})')})")
 
     def names(self, registry: Registry) -> set[str]:

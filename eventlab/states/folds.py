@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from eventlab.states.splits import Split
 
 TEXTS = ("VARCHAR", "JSON")
-KEYED = "eventlab_"  # before the names of keys that stand beside a state's own columns
 _PLAIN = """
 with folded as (select {columns} from {source} {where} {group})
 select {outputs} from folded {having}
@@ -66,14 +65,14 @@ def merged(split: Split, partials: str) -> str:
     return queries.fill(_MERGED, columns=columns, partials=partials, group=_group(split))
 
 
-def finished(split: Split, partials: str, *, keyed: bool = False) -> str:
-    """Return the SELECT of the state from merged partial aggregates; if ``keyed``, under its keys ``k0 …`` as well."""
+def finished(split: Split, partials: str) -> str:
+    """Return the SELECT of the state from merged partial aggregates."""
     values = [f"finalize(a{number}) as a{number}" for number in range(len(split.aggregates))]
     return queries.fill(
         _FINISHED,
         columns=[*_key_columns(split), *values],
         partials=partials,
-        outputs=[*([f"{name} as {KEYED}{name}" for name in _key_columns(split)] if keyed else []), *outputs(split)],
+        outputs=outputs(split),
         having=_clause("where", split.having),
     )
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from eventlab.session import Session
     from eventlab.states.served import Served
 
-_STEPS = 8  # snapshots along a history that was never folded before
+STEPS = 12  # snapshots along a history that was never folded before
 
 
 class Keeper:
@@ -43,7 +43,7 @@ class Keeper:
     def _keep(self, served: Served, head: int) -> None:
         """Write snapshots from the newest that there is up to ``head``. A failure is kept: answers do not need them."""
         try:
-            self.keep(served, head, step=max(snapshots.EVERY, head // _STEPS))
+            self.keep(served, head, step=max(snapshots.EVERY, head // STEPS))
             self.failure = None
         except (EventlabError, queries.DuckDBError) as error:
             self.failure = error
@@ -65,7 +65,7 @@ def take(session: Session, served: Served, scope: Scope) -> None:
     with writing(session.store.layout.path), session.beside("events", served.registry) as connection:
         with queries.explained():
             base = snapshots.loaded(connection, served.place, scope, split, tidy=True)
-            above = Scope(scope.at, scope.position, beyond=base[0].scope if base else None)
+            above = Scope(scope.at, scope.position, beyond=base[0].seen if base else None)
             connection.execute(f"create or replace temp table delta as {folds.partial(split, above)}")
             text = f"select count(*), max(epoch_us(occurred_at)) from {folds.source(split, above)}"
             ((events, latest),) = queries.rows(connection, text)

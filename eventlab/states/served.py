@@ -19,7 +19,7 @@ _REPLACED = 100_000
 
 
 class Served:
-    """The partial aggregates and the rows of one state, in tables of the session, as of a position."""
+    """The partial aggregates of one state, in a table of the session, as of a position."""
 
     def __init__(self, session: Session, name: str, split: Split, registry: Registry, *, number: int) -> None:
         self._session = session
@@ -28,7 +28,6 @@ class Served:
         self.registry = registry
         self.place: Path = snapshots.folder(session.store.layout.snapshots, name, split, registry)
         self.partials = f"main.eventlab_partials_{number}"
-        self.rows = f"main.eventlab_state_{number}"
         self.position = 0
         self.folded = 0  # events on top of the newest snapshot
         self._made = False
@@ -44,7 +43,7 @@ class Served:
         return True
 
     def refresh(self) -> None:
-        """Fold what is new, and replace the rows of the keys that it touches."""
+        """Fold what is new, and merge it with what is known of the keys that it touches."""
         head = self._session.position
         if self._made and head == self.position:
             return
@@ -57,56 +56,46 @@ class Served:
                     connection, self.place, Scope(position=head), self.split, tidy=not self._session.store.read_only
                 )
             )
-            known = Scope(position=self.position) if made else base[0].scope if base else None
-            scope = Scope(position=head, beyond=known)
-            connection.execute(f"create or replace temp table delta as {folds.partial(self.split, scope)}")
+            known = Scope(position=self.position) if made else base[0].seen if base else None
+            new = folds.partial(self.split, Scope(position=head, beyond=known))
             if made:
-                self._merge(connection)
+                self._merge(connection, new)
             else:
-                self._begin(connection, base[1] if base else None)
+                self._begin(connection, new, base[1] if base else None)
         self.folded += head - (self.position if made else base[0].events if base else 0)
         self.position = head
 
     def drop(self) -> None:
-        """Let go of the tables; relations that were handed out still see them."""
+        """Let go of the table; relations that were handed out still see it."""
         with self._session.working("", Scope(), self.registry) as connection:
-            for table in (self.partials, self.rows):
-                connection.execute(f"drop table if exists {table}")
+            connection.execute(f"drop table if exists {self.partials}")
         self._made = False
 
     @property
     def select(self) -> str:
-        """The SELECT of the rows, as they were brought up to date last."""
-        return f"select {', '.join(map(queries.identifier, self.split.names))} from {self.rows}"
+        """The SELECT of the rows, as they were brought up to date last: a query finishes the aggregates that it asks for."""
+        return folds.finished(self.split, self.partials)
 
-    def _begin(self, connection: queries.Connection, loaded: str | None) -> None:
-        """Make the tables, from what was folded and a snapshot under it."""
-        partials = "delta"
-        if loaded is not None:
-            partials = f"({folds.merged(self.split, f'(from {loaded} union all from delta)')})"
-        connection.execute(f"create or replace table {self.partials} as from {partials}")
-        connection.execute(
-            f"create or replace table {self.rows} as {folds.finished(self.split, self.partials, keyed=True)}"
-        )
+    def _begin(self, connection: queries.Connection, new: str, loaded: str | None) -> None:
+        """Make the table of partial aggregates, from what is new and a snapshot under it."""
+        partials = new if loaded is None else folds.merged(self.split, f"(from {loaded} union all {new})")
+        connection.execute(f"create or replace table {self.partials} as {partials}")
         self._made = True
 
-    def _merge(self, connection: queries.Connection) -> None:
-        """Merge what was folded into the tables, touching the rows of its keys alone."""
-        split = self.split
-        touched = f"exists (select 1 from delta where {folds.same_key(split, 'delta.', 'kept.')})"
-        shown = f"exists (select 1 from delta where {folds.same_key(split, 'delta.', f'kept.{folds.KEYED}')})"
-        both = f"(select * from {self.partials} as kept where {touched} union all from delta)"
+    def _merge(self, connection: queries.Connection, new: str) -> None:
+        """Merge what is new into the table, touching its keys alone."""
+        touched = f"exists (select 1 from delta where {folds.same_key(self.split, 'delta.', 'kept.')})"
+        taken = f"delete from {self.partials} as kept where {touched} returning *"  # what is merged and put back
+        merged = folds.merged(self.split, "(from taken union all from delta)")
+        connection.execute(f"create or replace temp table delta as {new}")
         connection.execute("begin")
-        connection.execute(f"create or replace temp table merged as {folds.merged(split, both)}")
-        connection.execute(f"delete from {self.partials} as kept where {touched}")
+        connection.execute(f"create or replace temp table merged as with taken as ({taken}) {merged}")
         connection.execute(f"insert into {self.partials} from merged")
-        connection.execute(f"delete from {self.rows} as kept where {shown}")
-        connection.execute(f"insert into {self.rows} {folds.finished(split, 'merged', keyed=True)}")
         connection.execute("commit")
-        ((new,),) = queries.rows(connection, "select count(*) from merged")
-        ((kept,),) = queries.rows(connection, f"select count(*) from {self.partials}")
-        self._replaced += new
+        ((put_back, kept),) = queries.rows(
+            connection, f"select (select count(*) from merged), (select count(*) from {self.partials})"
+        )
+        self._replaced += put_back
         if self._replaced > max(kept, _REPLACED):  # deleted rows take memory until the table is made anew
-            for table in (self.partials, self.rows):
-                connection.execute(f"create or replace table {table} as from {table}")
+            connection.execute(f"create or replace table {self.partials} as from {self.partials}")
             self._replaced = 0

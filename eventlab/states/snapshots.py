@@ -47,6 +47,11 @@ class Snapshot:
     checksum: str
 
     @property
+    def seen(self) -> Scope:
+        """What need not be folded again: where all of the first events are in it, those by position alone."""
+        return Scope(position=self.position) if self.events == self.position else self.scope
+
+    @property
     def position(self) -> int:
         """Up to which position it goes."""
         return self.scope.position or 0

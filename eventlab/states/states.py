@@ -191,7 +191,7 @@ class State:
         parts = self._parts()
         if isinstance(parts, str):
             return f"{self.name}: folded from the log each time, as {parts}; no history, no diff, no course."
-        lines = [f"{self.name}: {len(parts.keys)} keys, {len(parts.aggregates)} aggregates"]
+        lines = [f"{self.name}: keys {len(parts.keys)}, aggregates {len(parts.aggregates)}"]
         if parts.reason:
             lines.append(f"now, at: folded from the log each time, since {parts.reason}")
         else:

@@ -93,7 +93,7 @@ def _snapshots(path: object, folder: Folder) -> Iterator[Row]:
     with el.open(str(path)) as log:
         served = _served_of(log)
         shutil.rmtree(served.place, ignore_errors=True)
-        log._catalog.keeper.keep(served, log.position, step=max(snapshots.EVERY, log.position // 8))
+        log._catalog.keeper.keep(served, log.position, step=max(snapshots.EVERY, log.position // keepers.STEPS))
         state = log.state("orders")
         near = folder.events(_EVENTS) * 9 // 20
         at = log.sql("select occurred_at from events where position = $p", {"p": near}).fetchall()[0][0]

@@ -291,7 +291,7 @@ def test_what_cannot_be_split_is_run_as_it_is(log: el.EventLog, text: str) -> No
 def test_explain_says_how_and_why(log: el.EventLog) -> None:
     """From which snapshot; what cannot be merged, without DuckDB's own words; what was put into order."""
     orders = log.define_state("orders", ORDERS)
-    assert "1 keys, 3 aggregates" in orders.explain()
+    assert "keys 1, aggregates 3" in orders.explain()
     assert "the beginning of the log" in orders.explain()
     orders.snapshot()
     assert "the snapshot at position 5" in orders.explain()
@@ -581,11 +581,11 @@ def test_a_state_is_refreshed_by_what_is_new(log: el.EventLog) -> None:
     few = log.define_state("few", "select stream_id, count(*) as n from events group by 1 having n < 3")
     assert rows(few.now()) == [("order-2", 2)]
     served = log._catalog._served["few", 1]
-    table = served.rows
+    table = served.partials
     log.append("order-2", el.Event("Noted", {"x": 1}))
     log.append("order-3", el.Event("Noted", {"x": 1}))
     assert rows(few.now()) == rows(log.sql("from few")) == [("order-3", 1)]
-    assert log._catalog._served["few", 1].rows == table  # a new type of event is none of its own
+    assert log._catalog._served["few", 1].partials == table  # a new type of event is none of its own
     assert served.position == log.position
 
 
