@@ -299,8 +299,8 @@ class EventLog(_Readable):
     def compensate(
         self,
         event_id: str,
-        *,
         reason: str,
+        *,
         events: Event | Sequence[Event] | None = None,
         actor: str | None = None,
     ) -> AppendResult:
