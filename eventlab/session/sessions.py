@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 import uuid
 from typing import TYPE_CHECKING, Protocol
@@ -122,7 +123,10 @@ class Session:
         """
         with self.lock:
             known, cursor = self._cursor(query, scope or Scope(), registry, states=self.states if with_states else None)
-        return queries.select(cursor, query, params, relations=known)
+        try:
+            return queries.select(cursor, query, params, relations=known)
+        except QueryError as error:
+            raise _pointing(error, registry or self.store.registry(0)) from None
 
     @contextlib.contextmanager
     def working(self, reads: str, scope: Scope, registry: Registry) -> Iterator[queries.Connection]:
@@ -253,6 +257,17 @@ class Session:
             queries.copy(self._connection, relations.shape(registry, group), path)
             self._shapes[key] = str(path)
         return self._shapes[key]
+
+
+def _pointing(error: QueryError, registry: Registry) -> QueryError:
+    """Return the error of an unknown column with the event types that have a field of that name."""
+    missing = re.match(r"no column '(.+?)'", error.message)
+    fields = [f"{t.name}.{missing[1]}" for t in registry if missing and missing[1] in t.latest.fields]
+    if not missing or not fields:
+        return error
+    message = f"{missing[0]} of events. Did you mean {fields[0]!r}?"
+    hint = f"It is a field of {', '.join(fields[:5])}: events has a STRUCT for each event type. {error.hint}"
+    return QueryError(message, hint=hint, place=error.place, matches=[*fields, *error.matches])
 
 
 def _statement(name: str, sources: Sources, registry: Registry, scope: Scope) -> str:

@@ -233,6 +233,11 @@ class Catalog:
                 f"{entry.state}{suffix} cannot be made: {parts}", hint=f"{entry.state}_at(t) gives it at any moment."
             )
         if suffix == STATE_SUFFIXES[1]:
+            if parts.relation != "events":
+                raise InvalidArgument(
+                    f"{entry.state}_history cannot be made: {parts.reason}",
+                    hint=f"log.state({entry.state!r}).history(key) gives it for one key.",
+                )
             return "", histories.history(parts, Scope())
         before, after = (self._cut(entry, parts, registry, moment, "null") for moment in ("a", "b"))
         return "a, b", histories.diff(parts, before, after)

@@ -114,7 +114,7 @@ def course(
     finish = queries.fill(_COURSE, start=f"(eventlab_bucket {local})", end=end, complete=complete)
     buckets = {"first": bucket(since), "last": bucket(until), "step": every}
     if not windows:
-        fold = folds.plain(split, scope, f"{split.alias}.occurred_at < {end}")
+        fold = folds.plain(split, scope, by=f"occurred_at < {end}")
         return queries.fill(_FOLDED, **buckets, measure=measure.text, fold=fold) + finish
     held = queries.fill(
         _HELD,

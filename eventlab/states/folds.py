@@ -25,21 +25,27 @@ select {outputs} from folded {having}
 _MERGED = "select {columns} from {partials} {group}"
 
 
-def source(split: Split, scope: Scope, *conditions: str) -> str:
-    """Return the SQL of the events that a state reads within a scope, over the relation ``events``."""
+def source(split: Split, scope: Scope, by: str = "true") -> str:
+    """Return the SQL of the events that a state reads within a scope, over the relation ``events``.
+
+    ``by`` is one more condition that an event is seen by a moment, and so a compensation.
+    """
     if split.relation == "events":
-        return f"(select * from events {scope.where(*conditions)}) as {split.alias}"
-    undone = f"select compensates from events {scope.where('compensates is not null')}"
-    where = scope.where(*conditions, "compensates is null", f"event_id not in ({undone})")
+        return f"(select * from events {scope.where(by)}) as {split.alias}"
+    undone = f"select compensates from events {scope.where(by, 'compensates is not null')}"
+    where = scope.where(by, "compensates is null", f"event_id not in ({undone})")
     return f"(select * from events {where}) as {split.alias}"
 
 
-def plain(split: Split, scope: Scope, *conditions: str) -> str:
-    """Return the SELECT of the state from the events within a scope; ``conditions`` are over the source and its alias."""
+def plain(split: Split, scope: Scope, *conditions: str, by: str = "true") -> str:
+    """Return the SELECT of the state from the events within a scope.
+
+    ``conditions`` are over the source and its alias; ``by`` is of the source, over an event's own columns.
+    """
     return queries.fill(
         _PLAIN,
         columns=[*_keys(split), *(f"{text} as a{number}" for number, text in enumerate(split.aggregates))],
-        source=source(split, scope),
+        source=source(split, scope, by),
         where=where(split, *conditions),
         group=_group(split),
         outputs=outputs(split),

@@ -66,13 +66,18 @@ def history(split: Split, scope: Scope, *conditions: str) -> str:
 
 
 def step_by_step(split: Split, scope: Scope, *conditions: str) -> str:
-    """Return the SELECT of the history of one key where an aggregate cannot be a window: a fold for each event."""
-    return queries.fill(
-        _STEP_BY_STEP,
-        source=folds.source(split, scope),
-        where=folds.where(split, *conditions),
-        fold=folds.plain(split, scope, *conditions, f"{split.alias}.position <= steps.position"),
-    )
+    """Return the SELECT of the history of one key as a fold for each event.
+
+    For aggregates that cannot be windows, and for effective events, of which a later one may undo an earlier one: there a
+    compensation of the key is a step, too.
+    """
+    source, where = folds.source(split, scope), folds.where(split, *conditions)
+    if split.relation != "events":
+        source = f"(select * from events {scope.where()}) as {split.alias}"
+        chosen = f"(compensates is not null or {split.where})" if split.where else "true"
+        where = f"where {' and '.join([chosen, *conditions])}"
+    fold = folds.plain(split, scope, *conditions, by="position <= steps.position")
+    return queries.fill(_STEP_BY_STEP, source=source, where=where, fold=fold)
 
 
 def diff(split: Split, before: str, after: str) -> str:

@@ -109,15 +109,17 @@ class State:
         """
         parts = self._keyed()
         conditions, values = self._key(parts, key) if key is not None else ([], {})
-        text = histories.history(parts, self.scope, *conditions)
-        try:
-            return self._result(text, kind="history", params=values)
-        except EventlabError as error:
-            if key is None and parts.keys:
-                raise InvalidArgument(
-                    f"the history of all keys of {self.name} cannot be made: {error.message}", hint="Give one key."
-                ) from None
-            return self._result(histories.step_by_step(parts, self.scope, *conditions), kind="history", params=values)
+        why = parts.reason
+        if parts.relation == "events":
+            try:
+                text = histories.history(parts, self.scope, *conditions)
+                return self._result(text, kind="history", params=values)
+            except EventlabError as error:
+                why = error.message
+        if key is None and parts.keys:
+            message = f"the history of all keys of {self.name} cannot be made: {why}"
+            raise InvalidArgument(message, hint="Give one key.")
+        return self._result(histories.step_by_step(parts, self.scope, *conditions), kind="history", params=values)
 
     def diff(self, a: Moment, b: Moment) -> Result:
         """Return what differs between two moments: the keys, ``change`` (added, removed, changed), each column before and after."""
@@ -133,7 +135,8 @@ class State:
         Parameters
         ----------
         every
-            ``"1d"``, ``"1h"`` …; whole days are days of the log's time zone.
+            ``"1d"``, ``"1h"`` …; whole days are days of the log's time zone, others stretches of absolute time that are
+            counted from midnight UTC.
         measure
             One aggregate expression over the state's columns: ``"count(*) FILTER (WHERE status = 'open')"``.
         since, until
@@ -143,7 +146,9 @@ class State:
         length = moments.duration(every)
         taken = Measure(measure)
         zone = self.catalog.session.store.zone
-        source = folds.source(parts, self.scope)
+        source = f"(select * from events {self.scope.where()})"  # a compensation changes the state when it occurs
+        if parts.relation == "events":
+            source = folds.source(parts, self.scope)
         ends = [
             f"(select {extreme} from {source})" if moment is None else f"make_timestamptz({moments.instant(moment, zone)})"
             for moment, extreme in ((since, "min(occurred_at)"), (until, "max(occurred_at)"))
@@ -164,7 +169,7 @@ class State:
             complete=f"(select max(occurred_at) from {source})",
         )
         try:
-            return self._result(course(), kind="course", facts={"measure": measure})
+            return self._result(course(windows=parts.relation == "events"), kind="course", facts={"measure": measure})
         except EventlabError:  # an aggregate that cannot be a window
             return self._result(course(windows=False), kind="course", facts={"measure": measure})
 
@@ -200,7 +205,10 @@ class State:
             start = f"the snapshot at position {base.position:,}" if base else "the beginning of the log"
             lines.append(f"now: what this session has folded, else from {start}, and what came since")
             lines.append(f"at: from the best of {len(found)} snapshots inside the moment, and the difference")
-        lines.append("get: the events of the key; history: each aggregate as a window over the key's events")
+        steps = "a fold for each event of one key"
+        if parts.relation == "events":
+            steps = "each aggregate as a window over the key's events"
+        lines.append(f"get: the events of the key; history: {steps}")
         lines += parts.notes
         return "\n".join(lines)
 

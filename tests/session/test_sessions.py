@@ -187,6 +187,7 @@ def test_a_relation_is_pinned_to_when_it_was_made(log: el.EventLog) -> None:
         ("select * from event", "no relation 'event'. Did you mean 'events'?", "events"),
         ("from moveed", "no relation 'moveed'. Did you mean 'moved'?", "moved"),
         ("select stream from events", "no column 'stream'", "stream_id"),
+        ('select sum("by") from events', "no column 'by' of events. Did you mean 'Lost.by'?", "Lost.by"),
         ("select", "", None),
         ("", "one statement that reads", None),
         ("select 1; select 2", "one statement that reads", None),

@@ -643,3 +643,30 @@ def test_the_scope_of_another_clock_is_not_served(log: el.EventLog) -> None:
     log.append("order-3", el.Event("Placed", {"amount": Decimal(1)}))
     assert len(rows(orders.now())) == 3
     assert len(rows(view.state("orders").now())) == len(rows(view.sql("from orders"))) == 2
+
+
+def test_a_state_over_effective_events_changes_when_a_compensation_occurs(tmp_path: Path) -> None:
+    """Before it the event holds: in the history, which has the compensation as a step, in the course, and at each moment."""
+    with el.open(tmp_path / "s", create=True) as log:
+        for day in range(1, 5):
+            log.append("o", el.Event("P", {"q": 1}, occurred_at=f"2026-01-0{day}"))
+        text = "SELECT stream_id, count(*) AS n FROM events_effective WHERE event_type = 'P' GROUP BY 1"
+        state = log.define_state("e", text)
+        undo = el.Event("Undone", occurred_at="2026-01-06")
+        log.compensate(log.stream("o")[1].event_id, "a mistake", events=[undo])
+        wanted = [1, 2, 3, 4, 3]
+        assert [state.at(position).fetchall() for position in range(1, 6)] == [[("o", n)] for n in wanted]
+        assert [(row[0], row[-1]) for row in state.history("o").fetchall()] == list(enumerate(wanted, start=1))
+        course = state.over_time("1d", "sum(n)").fetchall()
+        assert [row[1:] for row in course] == [
+            (n, n == 3 and last) for n, last in zip([1, 2, 3, 4, 4, 3], [False] * 5 + [True], strict=True)
+        ]
+        assert [row[1] for row in course] == [
+            sum(row[1] for row in state.at(f"2026-01-0{day}T23:59:59").fetchall()) for day in range(1, 7)
+        ]
+        with pytest.raises(el.InvalidArgument, match="takes earlier events out") as caught:
+            state.history()
+        assert "one key" in caught.value.hint
+        with pytest.raises(el.InvalidArgument, match="takes earlier events out"):
+            log.sql("from e_history()")
+        assert "a fold for each event" in state.explain()
