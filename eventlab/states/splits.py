@@ -106,6 +106,23 @@ def reads(text: str) -> set[str]:
     return {str(node.get(name)).lower() for node in found for name in ("table_name", "function_name") if node.get(name)}
 
 
+def grouped(text: str) -> tuple[tuple[str, str], ...]:
+    """Return what a SELECT that has no parts is grouped by: output columns, each with its SQL over what it reads.
+
+    Empty if that cannot be told, or is not shown whole.
+    """
+    node = queries.syntax(text)
+    if node["type"] != "SELECT_NODE":
+        return ()
+    listed = node["select_list"]
+    shown = {queries.rendered(item): _name(item) for item in listed if item["class"] != "STAR"}
+    keys = [
+        queries.rendered(key)
+        for key in _keys(node, listed, {item["alias"].lower(): item for item in listed if item["alias"]})
+    ]
+    return tuple((shown[key], key) for key in keys) if all(key in shown for key in keys) else ()
+
+
 def walk(tree: object) -> Iterator[Tree]:
     """Yield every node of a syntax tree, the root first."""
     if isinstance(tree, dict):

@@ -12,10 +12,12 @@ from eventlab import moments, queries
 from eventlab.errors import EventlabError, InvalidArgument, StoreReadOnly
 from eventlab.session import Scope
 from eventlab.session.results import Result
-from eventlab.states import courses, folds, histories, keepers, snapshots
+from eventlab.states import courses, folds, histories, keepers, snapshots, wholes
 from eventlab.states.courses import Measure
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from eventlab.moments import Duration, Instant, Moment
     from eventlab.schemas import Registry, StateText
     from eventlab.session.results import Charter
@@ -91,7 +93,10 @@ class State:
 
     def get(self, key: object) -> Result:
         """Return the row of one key (a tuple for several keys); no row if there is no such key."""
-        parts = self._keyed()
+        parts = self._parts()
+        if isinstance(parts, str):
+            relation = wholes.row(self.name, self.text, key, self.scope, self._run)
+            return Result(relation, self.text, "state", {"state": self.name}, self.charter)
         conditions, values = self._key(parts, key)
         return self._result(folds.plain(parts, self.scope, *conditions), kind="state", params=values)
 
@@ -105,9 +110,16 @@ class State:
         Raises
         ------
         InvalidArgument
-            If the state has no parts; or, for all keys, if one of its aggregates cannot be a window.
+            For all keys, if the state has no parts, or one of its aggregates cannot be a window: one key can be given then.
         """
-        parts = self._keyed()
+        parts = self._parts()
+        if isinstance(parts, str):
+            if key is None:
+                message = f"the history of all keys of {self.name} cannot be made: {parts}"
+                raise InvalidArgument(message, hint="Give one key.")
+            table = wholes.history(self.name, self.text, key, self.scope, self._run)
+            relation = queries.connect(self.catalog.session.store.layout.timezone).from_arrow(table)
+            return Result(relation, self.text, "history", {"state": self.name}, self.charter)
         conditions, values = self._key(parts, key) if key is not None else ([], {})
         why = parts.reason
         if parts.relation == "events":
@@ -195,7 +207,8 @@ class State:
         """Return how each answer is made: from a snapshot and what came since, or folded from the log, and why."""
         parts = self._parts()
         if isinstance(parts, str):
-            return f"{self.name}: folded from the log each time, as {parts}; no history, no diff, no course."
+            answers = "get and history: of one key, by its rows; no diff, no course"
+            return f"{self.name}: folded from the log each time, as {parts}; {answers}."
         lines = [f"{self.name}: keys {len(parts.keys)}, aggregates {len(parts.aggregates)}"]
         if parts.reason:
             lines.append(f"now, at: folded from the log each time, since {parts.reason}")
@@ -300,6 +313,10 @@ class State:
         """Return the rows of a SELECT, pinned to the log as it is now."""
         relation = self._relation(text, params)
         return Result(relation, text, kind, {"state": self.name, **(facts or {})}, self.charter)
+
+    def _run(self, text: str, params: Mapping[str, object], scope: Scope) -> queries.Relation:
+        """Return the relation of a query over the log within a scope."""
+        return self._relation(text, dict(params), scope)
 
     def _relation(self, text: str, params: dict[str, object] | None, scope: Scope | None = None) -> queries.Relation:
         return self.catalog.session.sql(text, params, scope=scope, registry=self.registry, with_states=False)

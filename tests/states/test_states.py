@@ -273,9 +273,14 @@ def test_what_cannot_be_split_is_run_as_it_is(log: el.EventLog, text: str) -> No
     assert rows(state.at(day(3))) == rows(log.at(day(3)).sql(text)) == rows(log.sql("from s_at('1970-01-03T12:00')"))
     assert rows(log.at(3).state("s").now()) == rows(log.at(3).sql(text)) == rows(log.at(3).sql("from s"))
     assert "folded from the log each time, as it " in state.explain()
+    with pytest.raises(el.InvalidArgument, match="history of all keys of s cannot be made: it "):
+        state.history()
+    if text.endswith(("group by 1", "the end")):
+        assert rows(state.get("order-1")) == [row for row in rows(state.now()) if row[0] == "order-1"]
+    else:
+        with pytest.raises(el.InvalidArgument, match="no keys that can be told"):
+            state.get("x")
     for ask in (
-        lambda: state.get("x"),
-        state.history,
         lambda: state.diff(1, 2),
         lambda: state.over_time("1d", "count(*)"),
     ):
@@ -670,3 +675,32 @@ def test_a_state_over_effective_events_changes_when_a_compensation_occurs(tmp_pa
         with pytest.raises(el.InvalidArgument, match="takes earlier events out"):
             log.sql("from e_history()")
         assert "a fold for each event" in state.explain()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT stream_id, count(*) AS n FROM events WHERE stream_id IN (SELECT stream_id FROM placed) GROUP BY stream_id",
+        "SELECT stream_id AS s, count(*) AS n FROM events GROUP BY ALL ORDER BY s",
+        "SELECT e.stream_id, count(*) AS n FROM events AS e GROUP BY 1 QUALIFY row_number() OVER (ORDER BY n) > 0",
+    ],
+)
+def test_a_state_without_parts_answers_for_one_key(tmp_path: Path, text: str) -> None:
+    """Its row, and its history as a run for each event of the key; for all keys it says why not."""
+    with el.open(tmp_path / "s", create=True) as log:
+        for stream in "abab":
+            log.append(stream, el.Event("Placed", {"q": 1}))
+        state = log.define_state("whole", text)
+        assert state.get("a").fetchall() == [("a", 2)]
+        assert state.get("z").fetchall() == []
+        with pytest.raises(el.InvalidArgument, match="history of all keys") as caught:
+            state.history()
+        assert "one key" in caught.value.hint
+        if "AS e" in text:
+            with pytest.raises(el.InvalidArgument, match="not of events"):
+                state.history("a")
+            return
+        steps = state.history("a").fetchall()
+        assert [(row[0], row[-1]) for row in steps] == [(1, 1), (3, 2)]
+        assert log.at(2).state("whole").history("a").fetchall()[0][0] == 1
+        assert state.history("z").fetchall() == []
