@@ -68,7 +68,8 @@ class Event:
     occurred_at
         Valid time: when it happened, else now; ISO text and datetimes without an offset are read in the log's zone.
     actor, correlation_id, causation_id, compensates
-        Who did it, what it belongs to, the event that led to it, the event that it undoes.
+        Who did it, what it belongs to, the event that led to it, the event that it undoes (``log.compensate`` checks that
+        there is one, and that it is undone once; a plain append does not).
     metadata
         Anything else, as a mapping.
     """

@@ -45,19 +45,27 @@ from SOURCE order by happened_at
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """Where data lies. ``scale`` divides the numbers of events: 1 is the whole, 20 a quick look."""
+    """Where data lies.
+
+    ``scale`` divides the numbers of events: 1 is the whole, 20 a quick look. ``years`` is how long they took to happen.
+    """
 
     path: Path
     scale: int = 1
+    years: int = 1
 
     def events(self, number: int) -> int:
         """Return a number of events, scaled."""
         return number // self.scale
 
+    @property
+    def _span(self) -> str:
+        return "" if self.years == 1 else f"-{self.years}y"
+
     def file(self, number: int, suffix: str, types: int = len(TYPES)) -> Path:
         """Return a file of so many events, of so many types; made if it is not there."""
         events = self.events(number)
-        path = self.path / f"events-{events}-{types}{suffix}"
+        path = self.path / f"events-{events}-{types}{self._span}{suffix}"
         if not path.exists():
             names = TYPES if types == len(TYPES) else tuple(f"Type{n}" for n in range(types))
             text = _EVENTS.format(
@@ -65,7 +73,7 @@ class Folder:
                 types=types,
                 streams=events // STREAM_EVENTS,
                 events=events,
-                step=31_000_000_000_000 // events,
+                step=self.years * 31_000_000_000_000 // events,
                 amount="double" if suffix == ".jsonl" else "decimal(18,2)",
             )
             form = "json" if suffix == ".jsonl" else "parquet, compression zstd"
@@ -77,7 +85,7 @@ class Folder:
 
     def typed(self, number: int) -> Path:
         """Return one Parquet file of the rows of a store, made by hand."""
-        path = self.path / f"typed-{self.events(number)}.parquet"
+        path = self.path / f"typed-{self.events(number)}{self._span}.parquet"
         if not path.exists():
             source = self.file(number, ".parquet")
             made = path.with_name(f"made-{path.name}")
@@ -87,7 +95,7 @@ class Folder:
 
     def store(self, number: int) -> Path:
         """Return a store of so many events; made if it is not there."""
-        path = self.path / f"store-{self.events(number)}"
+        path = self.path / f"store-{self.events(number)}{self._span}"
         if not path.exists():
             made = path.with_name(f"made-{path.name}")
             shutil.rmtree(made, ignore_errors=True)

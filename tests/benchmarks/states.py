@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,7 @@ select day, sum(sum(n)) over (order by day) as value from flows group by day ord
 
 def states(folder: Folder) -> Iterator[Row]:
     """Ask a state of half a million keys and six aggregates for its answers, by turns with the folds that they replace."""
+    folder = dataclasses.replace(folder, years=2)
     path = folder.copied(_EVENTS, "states")
     typed = f"'{folder.typed(_EVENTS)}'"
     with connected() as connection:
@@ -147,4 +149,6 @@ def _served(path: object, full: float, connection: object, typed: str) -> Iterat
             lambda: connection.sql(COURSE.format(events=typed)).to_arrow_table(),  # type: ignore[attr-defined]
             3,
         )
-        yield Row('over_time("1d", a count by status), against one window query', ours * 1e3, theirs * 1e3, 1.5)
+        yield Row(
+            'over_time("1d", a count by status) over two years, against one window query', ours * 1e3, theirs * 1e3, 1.5
+        )
