@@ -305,18 +305,24 @@ def syntax(text: str) -> dict[str, Any]:
 
 def rendered(expression: Mapping[str, Any]) -> str:
     """Return the SQL of an expression of a syntax tree."""
-    node = {**syntax("select 1"), "select_list": [{**expression, "alias": ""}]}
+    node = {**_blank("select 1"), "select_list": [{**expression, "alias": ""}]}
     return _rendered_node(node).removeprefix("SELECT ")
 
 
 def rendered_source(table: Mapping[str, Any]) -> str:
     """Return the SQL of a FROM clause of a syntax tree, without its FROM."""
-    return _rendered_node({**syntax("select 1 from x"), "from_table": table}).removeprefix("SELECT 1 FROM ")
+    return _rendered_node({**_blank("select 1 from x"), "from_table": table}).removeprefix("SELECT 1 FROM ")
 
 
 def _rendered_node(node: Mapping[str, Any]) -> str:
     tree = json.dumps({"error": False, "statements": [{"node": node, "named_param_map": []}]})
     return str(rows(_grammar().cursor(), "select json_deserialize_sql($tree)", {"tree": tree})[0][0])
+
+
+@functools.cache
+def _blank(text: str) -> dict[str, Any]:
+    """Return the syntax tree of a query that others are made of; it is never changed."""
+    return syntax(text)
 
 
 @functools.cache

@@ -31,6 +31,9 @@ where compensates is null and event_id not in (select compensates from events wh
 _MACRO = "create or replace temp macro {name}({parameters}) as table {body}"
 
 
+_split = functools.lru_cache(maxsize=256)(split)  # a text has the same parts whenever a log is opened
+
+
 class Catalog:
     """What a session knows of states. Threads may share it."""
 
@@ -70,7 +73,7 @@ class Catalog:
             raise QueryError(f"a state is text, not {type(text).__name__}", hint="Write SELECT … FROM events ….")
         text = text.strip().removesuffix(";").rstrip()
         registry = self.registry()
-        split(text, _columns(registry))
+        _split(text, _columns(registry))
         if other := sorted(reads(text) & self.names(registry)):
             raise QueryError(
                 f"a state reads events, not the state {other[0]}", hint="Join states where you query them."
@@ -131,7 +134,7 @@ class Catalog:
     @functools.lru_cache(maxsize=256)  # noqa: B019 - a catalogue lives as long as its log
     def _parts(self, text: str, defined: int, version: int) -> Split | str:
         registry = self.session.store.registry(version).at(version)
-        found = split(text, _columns(registry.at(defined)))
+        found = _split(text, _columns(registry.at(defined)))
         if isinstance(found, str):
             return found
         whole = self.session.sql(text, registry=registry, with_states=False)
