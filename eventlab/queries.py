@@ -303,6 +303,17 @@ def syntax(text: str) -> dict[str, Any]:
     return node
 
 
+def walk(tree: object) -> Iterator[dict[str, Any]]:
+    """Yield every node of a syntax tree, the root first."""
+    if isinstance(tree, dict):
+        yield tree
+        for part in tree.values():
+            yield from walk(part)
+    elif isinstance(tree, list):
+        for part in tree:
+            yield from walk(part)
+
+
 def rendered(expression: Mapping[str, Any]) -> str:
     """Return the SQL of an expression of a syntax tree."""
     node = {**_blank("select 1"), "select_list": [{**expression, "alias": ""}]}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from eventlab import queries
 from eventlab.errors import QueryError
 from eventlab.states import folds
-from eventlab.states.splits import is_aggregate, replaced, walk
+from eventlab.states.splits import is_aggregate, replaced
 
 if TYPE_CHECKING:
     from eventlab.session import Scope
@@ -140,13 +140,17 @@ class Measure:
     def __init__(self, text: str) -> None:
         node = queries.syntax(f"select {text}")
         listed = node["select_list"]
-        if len(listed) != 1 or node["from_table"]["type"] != "EMPTY" or not any(map(is_aggregate, walk(listed))):
+        if (
+            len(listed) != 1
+            or node["from_table"]["type"] != "EMPTY"
+            or not any(map(is_aggregate, queries.walk(listed)))
+        ):
             raise QueryError(
                 f"{text!r} is no measure",
                 hint="Write one aggregate over the state's columns, like count(*) or sum(total).",
             )
         self.text = queries.rendered(listed[0])
-        self.calls = [found for found in walk(listed) if is_aggregate(found)]
+        self.calls = [found for found in queries.walk(listed) if is_aggregate(found)]
         self._tree = listed[0]
         self.accumulated = all(_adds(call) for call in self.calls)
 

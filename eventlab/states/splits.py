@@ -14,7 +14,7 @@ from eventlab import queries
 from eventlab.errors import QueryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection
 
 Tree = dict[str, Any]
 
@@ -102,7 +102,7 @@ def split(text: str, columns: Collection[str] = ()) -> Split | str:
 
 def reads(text: str) -> set[str]:
     """Return the names, in lower case, of the tables and functions in a SELECT."""
-    found = list(walk(queries.syntax(text)))
+    found = list(queries.walk(queries.syntax(text)))
     return {str(node.get(name)).lower() for node in found for name in ("table_name", "function_name") if node.get(name)}
 
 
@@ -121,17 +121,6 @@ def grouped(text: str) -> tuple[tuple[str, str], ...]:
         for key in _keys(node, listed, {item["alias"].lower(): item for item in listed if item["alias"]})
     ]
     return tuple((shown[key], key) for key in keys) if all(key in shown for key in keys) else ()
-
-
-def walk(tree: object) -> Iterator[Tree]:
-    """Yield every node of a syntax tree, the root first."""
-    if isinstance(tree, dict):
-        yield tree
-        for part in tree.values():
-            yield from walk(part)
-    elif isinstance(tree, list):
-        for part in tree:
-            yield from walk(part)
 
 
 def is_aggregate(node: Tree) -> bool:
@@ -157,12 +146,12 @@ def column(name: str) -> Tree:
 
 
 def _tables(node: Tree) -> list[str]:
-    return [found["table_name"] for found in walk(node) if found.get("type") == "BASE_TABLE"]
+    return [found["table_name"] for found in queries.walk(node) if found.get("type") == "BASE_TABLE"]
 
 
 def _check_deterministic(node: Tree) -> None:
     """Raise QueryError if the query asks for the time, for chance, or for the session."""
-    for found in walk(node):
+    for found in queries.walk(node):
         name = found.get("function_name")
         names = found.get("column_names")
         if found.get("class") == "COLUMN_REF" and names and len(names) == 1:
@@ -184,7 +173,7 @@ def _check_deterministic(node: Tree) -> None:
 
 def _check_ordered(node: Tree) -> None:
     """Raise QueryError if an aggregate of a query that is run as it is depends on the order of rows and does not say it."""
-    for found in walk(node):
+    for found in queries.walk(node):
         name = str(found.get("function_name")).lower()
         if found.get("class") == "FUNCTION" and name in _MACROS:
             raise QueryError(
@@ -218,7 +207,7 @@ def _whole(node: Tree, columns: Collection[str]) -> str:  # noqa: C901, PLR0911,
     listed = node["select_list"]
     own = _source_name(node).lower()
     names = {item["alias"].lower() for item in listed if item["alias"]} | {name.lower() for name in columns}
-    for found in walk([listed, node["where_clause"], node["having"], node["group_expressions"]]):
+    for found in queries.walk([listed, node["where_clause"], node["having"], node["group_expressions"]]):
         name = str(found.get("function_name")).lower()
         if found.get("class") in kinds:
             return f"it has {kinds[found['class']]}"
@@ -226,13 +215,13 @@ def _whole(node: Tree, columns: Collection[str]) -> str:  # noqa: C901, PLR0911,
             return "it has GROUPING()"
         if found.get("class") == "FUNCTION" and (name == "unnest" or name in queries.aggregate_macros()):
             return f"it has {name}, which " + ("makes several rows of one" if name == "unnest" else "is a macro")
-        if found.get("class") == "LAMBDA" and any(_single(tree) in names for tree in walk(found["lhs"])):
+        if found.get("class") == "LAMBDA" and any(_single(tree) in names for tree in queries.walk(found["lhs"])):
             return "it has a lambda whose parameter is called like a column"
         if _single(found) == own and own not in columns:
             return f"it takes {own} as a whole"
     if node["group_expressions"] or node["aggregate_handling"] == "FORCE_AGGREGATES" or node["having"]:
         return ""
-    return "" if any(is_aggregate(found) for found in walk(listed)) else "it has no aggregate"
+    return "" if any(is_aggregate(found) for found in queries.walk(listed)) else "it has no aggregate"
 
 
 def _parts(node: Tree, columns: Collection[str]) -> Split:
@@ -323,7 +312,8 @@ def _keys(node: Tree, shown: list[Tree], aliases: dict[str, Tree]) -> list[Tree]
         return [
             item
             for item in shown
-            if not any(map(is_aggregate, walk(item))) and any(part.get("class") == "COLUMN_REF" for part in walk(item))
+            if not any(map(is_aggregate, queries.walk(item)))
+            and any(part.get("class") == "COLUMN_REF" for part in queries.walk(item))
         ]
     return [
         shown[int(key["literal"]["text"]) - 1]

@@ -13,7 +13,7 @@ from eventlab import queries
 from eventlab.errors import InvalidSource, near
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 ARGUMENTS = (
     "event_type",
@@ -133,7 +133,7 @@ def _expression(connection: queries.Connection, argument: str, text: object) -> 
     if text.strip().lower() in _reserved():  # a column that is called like a word of SQL, such as ``at``
         text = queries.identifier(text.strip())
     tree = _tree(connection, argument, text)
-    nodes = list(_nodes(tree))
+    nodes = list(queries.walk(tree))
     refused = next((_REFUSED[kind] for node in nodes if (kind := str(node.get("class"))) in _REFUSED), None)
     if refused:
         message = f"{argument}: {text!r} holds {refused}"
@@ -166,17 +166,6 @@ def _tree(connection: queries.Connection, argument: str, text: str) -> dict[str,
         message = f"{argument}: {text!r} is not one expression"
         raise InvalidSource(message, hint="Give one SQL expression over the source's columns, without clauses or ';'.")
     return dict(listed[0])
-
-
-def _nodes(tree: object) -> Iterator[dict[str, Any]]:
-    """Yield every node of a syntax tree, the root first."""
-    if isinstance(tree, dict):
-        yield tree
-        for part in tree.values():
-            yield from _nodes(part)
-    elif isinstance(tree, list):
-        for part in tree:
-            yield from _nodes(part)
 
 
 def bound(connection: queries.Connection, expression: Expression, source: str, columns: Sequence[str]) -> queries.Type:
