@@ -10,7 +10,9 @@ Every one says what is wrong, where, what was expected, and carries the fix in `
     ├── IdempotencyConflict                  a known event id with other content
     ├── PartialDuplicate                     some of the event ids are known, some are new
     ├── AlreadyCompensated                   .event_id, .by: an event is undone once
-    ├── SchemaIncompatible (ValueError)      a definition that recorded events do not fit
+    ├── SchemaInvalid (ValueError)           a schema that is none, or says what a type cannot be
+    ├── SchemaIncompatible (ValueError)      .issues: a definition that clashes with an earlier version
+    ├── SchemaInUse (ValueError)             .states: a definition without a field that states use
     ├── QueryError (ValueError)              .place, .matches
     ├── ReportError (RuntimeError)           something around a log could not be made
     └── StoreError (OSError)
@@ -26,7 +28,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -137,10 +139,30 @@ class AlreadyCompensated(EventlabError):
         )
 
 
+class SchemaInvalid(EventlabError, ValueError):
+    """A schema that is not valid JSON Schema, or says what an event type cannot be; nothing was defined."""
+
+    code = "schema_invalid"
+
+
 class SchemaIncompatible(EventlabError, ValueError):
-    """A definition that the recorded events of its type cannot be read as; nothing was defined."""
+    """A definition that clashes with an earlier version of its type; nothing was defined. ``issues`` has every clash."""
 
     code = "schema_incompatible"
+
+    def __init__(self, message: str, *, hint: str = "", issues: Sequence[Any] = ()) -> None:
+        self.issues = list(issues)
+        super().__init__(message, hint=hint)
+
+
+class SchemaInUse(EventlabError, ValueError):
+    """A definition without a field that states use; nothing was defined. ``states`` has their names."""
+
+    code = "schema_in_use"
+
+    def __init__(self, message: str, *, hint: str = "", states: Sequence[str] = ()) -> None:
+        self.states = list(states)
+        super().__init__(message, hint=hint)
 
 
 class QueryError(EventlabError, ValueError):
