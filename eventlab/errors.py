@@ -22,6 +22,8 @@ Every one says what is wrong, where, what was expected, and carries the fix in `
         ├── StoreFull                        the disk took no more
         ├── StoreTooNew                      written by a later version of eventlab
         └── StoreCorrupt                     a file of the store is missing or damaged
+
+    SchemaWarning (UserWarning)              recorded all the same, though it does not keep its contract
 """
 
 from __future__ import annotations
@@ -163,6 +165,10 @@ class SchemaInUse(EventlabError, ValueError):
     def __init__(self, message: str, *, hint: str = "", states: Sequence[str] = ()) -> None:
         self.states = list(states)
         super().__init__(message, hint=hint)
+
+
+class SchemaWarning(UserWarning):
+    """Events that do not keep the contract of their type were recorded all the same: the type's validation is "warn"."""
 
 
 class QueryError(EventlabError, ValueError):

@@ -12,14 +12,15 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import pyarrow as pa
 
+from eventlab import cloudevents
 from eventlab.errors import InvalidEvent
 
-NAME_LENGTH = 512
+NAME_LENGTH = cloudevents.NAME_LENGTH
 PAYLOAD_BYTES = 16_000_000
 
 ENVELOPE = pa.schema(
@@ -85,6 +86,27 @@ class Event:
     compensates: str | None = None
     metadata: Mapping[str, object] | None = None
 
+    @classmethod
+    def from_cloudevent(cls, given: Mapping[str, Any] | str | bytes) -> Self:
+        """Return the event that a CloudEvent 1.0 is: a mapping, or its JSON text, of which numbers keep all digits.
+
+        Its type is ``type``, its id ``source|id``, its payload ``data`` if that is an object; what else there is is kept in the
+        metadata, so that ``to_cloudevent`` gives the same CloudEvent again. An event that eventlab exported comes back as
+        it was. The stream is not the event's to say: ``ingest`` takes the ``subject``, or else the ``source``.
+
+        Raises
+        ------
+        InvalidEvent
+            If it is no CloudEvent 1.0: names the attribute and the fix.
+
+        Examples
+        --------
+        >>> event = Event.from_cloudevent({"specversion": "1.0", "id": "7", "source": "/shop", "type": "Paid", "data": {"eur": 5}})
+        >>> event.type, event.payload, event.event_id
+        ('Paid', {'eur': 5}, '/shop|7')
+        """
+        return cls(**cloudevents.read(given, decoded))
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
@@ -104,6 +126,24 @@ class RecordedEvent:
     compensates: str | None
     metadata: dict[str, Any] | None
     payload: dict[str, Any]
+
+    def to_cloudevent(self, source: str, *, dataschema: str | None = None) -> dict[str, Any]:
+        """Return the event as a CloudEvent 1.0 in the JSON format; of one that came as a CloudEvent, that one.
+
+        Parameters
+        ----------
+        source
+            The URI reference of what it comes from, like ``"https://shop.example/orders"``.
+        dataschema
+            The URI of the schema of its payload; ``log.export`` gives that of the store's registry.
+
+        Raises
+        ------
+        InvalidArgument
+            If the source is no URI reference, or the schema no URI.
+        """
+        parts = {name: getattr(self, name) for name in COLUMNS}
+        return cloudevents.written(parts, decoded, source=source, dataschema=dataschema)
 
 
 @dataclass(frozen=True, slots=True)

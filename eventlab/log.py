@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 from eventlab import moments
 from eventlab.errors import InvalidArgument, InvalidEvent
 from eventlab.events import Event
-from eventlab.schemas import types
-from eventlab.session import Scope, Session, Subscription, compensations, readers
+from eventlab.schemas import folders
+from eventlab.session import Scope, Session, Subscription, compensations, definitions, exports, readers
+from eventlab.session.definitions import Asked
 from eventlab.states import Catalog, Fold, State
 from eventlab.store import (
     ANY,
@@ -19,6 +20,7 @@ from eventlab.store import (
     Sealer,
     Write,
     appends,
+    inferences,
     infos,
     loads,
     recoveries,
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
     from eventlab.events import AppendResult, RecordedEvent
     from eventlab.moments import Moment
     from eventlab.schemas import Registry
+    from eventlab.schemas.compatibilities import Issue
+    from eventlab.schemas.forms import SchemaVersion
+    from eventlab.session.definitions import DryRun
+    from eventlab.session.exports import ExportResult
     from eventlab.session.results import Result
     from eventlab.states.reducers import Evolve
     from eventlab.store import (
@@ -42,6 +48,7 @@ if TYPE_CHECKING:
         Recovery,
         Store,
     )
+    from eventlab.store.inferences import Proposals
     from eventlab.store.layouts import Partition
 
 __all__ = ["ANY", "EXISTS", "EventLog", "LogView", "Transaction", "open_log", "recover"]
@@ -76,6 +83,21 @@ class _Readable:
             If the query does not parse, does not only read, or names what does not exist.
         """
         return self._session.sql(query, params, scope=self._scope, registry=self._registry)
+
+    def schema(self, event_type: str, version: int | None = None) -> SchemaVersion:
+        """Return a version of a type's schema, the latest if none is given; on a view with ``known_at``, as it was then.
+
+        It has every form: ``.json_schema``, ``.duckdb``, ``.arrow``, ``.dataclass()``, ``.pydantic()``, ``.msgspec()``;
+        ``.versions`` has all versions, oldest first.
+
+        Raises
+        ------
+        InvalidArgument
+            If there is no such type (with near matches) or version.
+        """
+        registry = self._registry or self._catalog.registry()
+        known = registry if self._scope.registry is None else registry.at(self._scope.registry)
+        return definitions.schema(known, event_type, version, zone=self._session.store.zone)
 
     def state(self, name: str) -> State:
         """Return a state by its name; on a view, as it was defined then and of the events that the view sees.
@@ -161,6 +183,56 @@ class _Readable:
             Only these event types.
         """
         return readers.read(self._session, after=after, limit=limit, event_types=types, scope=self._scope)
+
+    def export(
+        self,
+        path: str | Path,
+        *,
+        format: exports.Format | None = None,  # noqa: A002 - what users type
+        types: Iterable[str] | None = None,
+        source: str | None = None,
+        after: int = 0,
+        progress: bool | Callable[[str, float | None], None] | None = None,
+    ) -> ExportResult:
+        """Write the events to a file, in position order: the whole file or none; a view writes what it sees.
+
+        Parameters
+        ----------
+        path
+            The file, which is replaced if it is there. Text is compressed where the name ends in .gz or .zst.
+        format
+            By the name, else: ``"jsonl"``: what ``eventlab append`` reads. ``"csv"``: the envelope, payload and metadata as
+            JSON. ``"parquet"``: the envelope, and a STRUCT column for each of ``types``, or of all if they are 32 at most.
+            ``"cloudevents"``: CloudEvents 1.0 in JSON, one a line; ``"cloudevents-batch"``: a JSON array of them. Their
+            ``dataschema`` is ``urn:eventlab:<store id>:<event type>:<schema version>``. ``ingest`` with
+            ``format="cloudevents"`` makes the same events of them.
+        types
+            Only these event types.
+        source
+            The ``source`` of CloudEvents, a URI reference; ``urn:eventlab:<store id>`` if left out. What came as a CloudEvent
+            keeps its own, and its own ``dataschema``.
+        after
+            The position after which to begin, exclusive.
+        progress
+            As for ``ingest``.
+
+        Raises
+        ------
+        InvalidArgument
+            If the path, the format, the source or an event type (with near matches) is none.
+        """
+        with reporting(progress) as report:
+            return exports.export(
+                self._session,
+                path,
+                format=format,
+                types=types,
+                source=source,
+                after=after,
+                scope=self._scope,
+                registry=self._registry,
+                progress=report,
+            )
 
 
 class LogView(_Readable):
@@ -336,36 +408,131 @@ class EventLog(_Readable):
         return Transaction(self)
 
     def define(
-        self, event_type: str, fields: Mapping[str, str], *, compatibility: str | None = None, upcast: object = None
+        self,
+        event_type: str,
+        schema: object = None,
+        *,
+        compatibility: str | None = None,
+        upcast: Mapping[str, str] | str | None = None,
+        validation: str | None = None,
+        force: bool = False,
     ) -> int:
-        """Define the fields of an event type, and return the version of its definition.
+        """Define the schema of an event type, and return the version of its definition.
 
         Parameters
         ----------
         event_type
             The type, known or new.
-        fields
-            The DuckDB type of each field, optional unless it ends in ``NOT NULL``: ``{"amount": "DECIMAL(18,2) NOT NULL"}``. A
-            field that is not declared is kept in the payload and is no column.
+        schema
+            A JSON Schema (2020-12) of the payload; or the DuckDB type of each field, optional unless it ends in ``NOT NULL``:
+            ``{"amount": "DECIMAL(18,2) NOT NULL"}``; or a dataclass, a pydantic or a msgspec class; or what ``log.infer``
+            proposes. None: what was inferred from its events becomes the definition. A field that is not declared is no
+            part of the contract: it is kept in the payload and is no column.
+        compatibility
+            ``"BACKWARD"``, ``"FORWARD"``, ``"FULL"``, each also with ``_TRANSITIVE``, or ``"NONE"``: what each definition of
+            the type has to keep, from this one on. None: as the type has it; a first definition has the store's default.
+        upcast
+            How recorded events of the version before are read as this one: SQL by field over the fields of that version,
+            by bare name (``{"total": "price * qty"}``); or ``"module:function"``, which takes them as a dict and returns the
+            new ones. Fields of the same name carry over.
+        validation
+            What becomes of an event that does not fit: ``"enforce"`` refuses it (the default), ``"warn"`` records it with a
+            ``SchemaWarning``, ``"off"`` does not look. None: as the type has it.
+        force
+            Define it even if a state uses a field that it drops.
 
         Raises
         ------
+        SchemaInvalid
+            If the schema is none.
         SchemaIncompatible
-            If recorded events could not be read by it.
-        InvalidEvent, InvalidArgument
-            If the name or a type is not of its form.
+            If it clashes with an earlier version, or recorded events cannot be read by it: ``.issues`` has every clash, as
+            ``log.check`` returns them. With ``compatibility="NONE"`` it is defined; fields that cannot be read are NULL then, and
+            ``event_types`` tells the versions in ``unread``.
+        SchemaInUse
+            If states use a field that it drops or renames.
+        InvalidEvent, InvalidArgument, QueryError
+            If the name, an option or an upcast is not of its form.
         """
-        if compatibility is not None or upcast is not None:
-            raise InvalidArgument(
-                "compatibility and upcast are not there yet",
-                hint="Leave them out; definitions must be backward compatible.",
-            )
-        if not isinstance(fields, Mapping):
-            raise InvalidArgument(
-                f"fields is {fields!r}", hint='Give the DuckDB type of each: {"amount": "DECIMAL(18,2)"}.'
-            )
-        parsed = {name: types.field(text) for name, text in fields.items()}
-        return appends.define(self._store, event_type, parsed)
+        asked = Asked.of(event_type, schema, compatibility=compatibility, upcast=upcast, validation=validation)
+        return definitions.define(self._session, asked, force=force)
+
+    def check(
+        self,
+        event_type: str,
+        schema: object,
+        *,
+        compatibility: str | None = None,
+        upcast: Mapping[str, str] | str | None = None,
+    ) -> list[Issue]:
+        """Return everything for which ``define`` would refuse a schema; an empty list if it would not.
+
+        Each issue has ``path, kind, old, new, mode, against`` (the version that it clashes with) and ``fix``. Takes what ``define``
+        takes, and writes nothing.
+        """
+        asked = Asked.of(event_type, schema, compatibility=compatibility, upcast=upcast)
+        return definitions.examine(self._session, asked).issues
+
+    def dry_run(self, event_type: str, schema: object) -> DryRun:
+        """Return how many of the recorded events of a type a schema would refuse, with the first of them and the reasons.
+
+        Events are taken as they were recorded, each with all that it has; ``.events``, ``.failing``, ``.examples``.
+        """
+        return definitions.dry_run(self._session, event_type, schema)
+
+    def check_schemas(self, folder: str | Path) -> list[tuple[Path, str, str]]:
+        """Return what the schemas of a folder have against this log's registry and events: file, clash and fix each."""
+        return definitions.compare(self._session, Path(folder))
+
+    def infer(
+        self,
+        source: object,
+        *,
+        event_type: str | None = None,
+        payload: str | Sequence[str] | Mapping[str, str] | None = None,
+        progress: bool | Callable[[str, float | None], None] | None = None,
+        **mapping: Any,  # noqa: ANN401 - the other parts of an event, as ingest takes them
+    ) -> Proposals:
+        """Return the schema that the rows of a source propose for each event type, with the evidence; nothing is written.
+
+        ``proposals["OrderPlaced"]`` has ``.duckdb`` and ``.json_schema`` to edit, and ``.evidence``: a Polars frame with, for each
+        field, how many events have it, are null or lack it, an estimate of its distinct values, and examples. What it is, is
+        what ``define`` takes. Of a field that every event has, NOT NULL is proposed.
+
+        Parameters
+        ----------
+        source, payload, mapping
+            As ``ingest`` takes them; ``stream_id`` is not needed.
+        event_type
+            SQL over the source's columns. None: the column ``event_type``, ``type`` or ``event``.
+
+        Raises
+        ------
+        InvalidSource
+            If the source cannot be read or mapped.
+        """
+        given = LoadMapping(event_type=event_type, payload=payload, **mapping)
+        with reporting(progress) as report:
+            return inferences.infer(source, given, timezone=self.timezone, progress=report)
+
+    def export_schemas(self, folder: str | Path) -> list[Path]:
+        """Write every definition as a JSON Schema file, ``OrderPlaced/1.json``, and return the files.
+
+        The folder can live in version control: ``eventlab types check`` says if a change is incompatible, ``import_schemas``
+        defines what is new in it. Types that are only inferred are left out.
+        """
+        return folders.write(Path(folder), self._catalog.registry().definitions)
+
+    def import_schemas(self, folder: str | Path) -> list[tuple[str, int]]:
+        """Define what a folder of schemas has beyond the registry, and return the types and their new versions.
+
+        Raises
+        ------
+        SchemaInvalid, SchemaIncompatible, SchemaInUse
+            At the first file that is no schema, differs from the version that is defined, or clashes; those before it are
+            defined.
+        """
+        return definitions.load(self._session, Path(folder))
 
     def define_state(self, name: str, text: str) -> State:
         """Define a state: one ``SELECT … FROM events … GROUP BY …``, stored by its name, and return it.
@@ -401,8 +568,8 @@ class EventLog(_Readable):
         self,
         source: object,
         *,
-        event_type: str,
-        stream_id: str,
+        event_type: str | None = None,
+        stream_id: str | None = None,
         occurred_at: str | None = None,
         event_id: str | None = None,
         payload: str | Sequence[str] | Mapping[str, str] | None = None,
@@ -410,6 +577,7 @@ class EventLog(_Readable):
         metadata: str | None = None,
         correlation_id: str | None = None,
         causation_id: str | None = None,
+        format: Literal["cloudevents"] | None = None,  # noqa: A002 - what users type
         on_invalid: Literal["raise", "quarantine"] = "raise",
         chunk_rows: int | None = None,
         progress: bool | Callable[[str, float | None], None] | None = None,
@@ -422,11 +590,15 @@ class EventLog(_Readable):
             A path or glob (.parquet .csv .jsonl .ndjson .json, also gzip or zstd), a SQL SELECT, a Polars frame, an Arrow
             table or reader, a pandas frame, or dicts.
         event_type, stream_id, occurred_at, event_id, actor, metadata, correlation_id, causation_id
-            SQL expressions over the source's columns: ``"user_id"``, ``"'page_view'"``, ``"'order-' || id"``. Without
-            ``occurred_at`` it is the time of the load; without ``event_id`` ids are derived from the content.
+            SQL expressions over the source's columns: ``"user_id"``, ``"'page_view'"``, ``"'order-' || id"``. The first two
+            are needed. Without ``occurred_at`` it is the time of the load; without ``event_id`` ids are derived from the content.
         payload
             None: the columns that are not themselves, bare, another argument. Else a list of columns, names with
             expressions, or one expression that yields a STRUCT or a JSON object.
+        format
+            ``"cloudevents"``: the source is CloudEvents 1.0 in JSON, an object a line, one object or a batch, which say all of
+            this themselves (``Event.from_cloudevent``). The stream is the subject, or the source where there is none, unless
+            ``stream_id`` says another, like ``"partitionkey"``.
         on_invalid
             ``"raise"``: load nothing if any row is refused. ``"quarantine"``: load the others; ``log.quarantine()`` shows it.
         chunk_rows
@@ -451,6 +623,7 @@ class EventLog(_Readable):
             metadata=metadata,
             correlation_id=correlation_id,
             causation_id=causation_id,
+            format=format,
         )
         with reporting(progress) as report:
             return loads.ingest(
@@ -539,6 +712,7 @@ def open_log(
     partition: Partition | None = None,
     timezone: str | None = None,
     strict: bool | None = None,
+    compatibility: str | None = None,
     read_only: bool = False,
     clock: Callable[[], int] = moments.now,
 ) -> EventLog:
@@ -556,6 +730,8 @@ def open_log(
         A new store's IANA zone, in which times without an offset are read; UTC by default.
     strict
         Whether a new store refuses events of types that nobody defined.
+    compatibility
+        The mode of compatibility that a new store gives to types which are defined without one; BACKWARD by default.
     read_only
         Open it for reading: nothing is written, not even repairs.
     clock
@@ -575,6 +751,7 @@ def open_log(
             partition=partition,
             timezone=timezone,
             strict=strict,
+            compatibility=compatibility,
             read_only=read_only,
             clock=clock,
         )

@@ -18,7 +18,7 @@ import duckdb.func
 from eventlab.errors import InvalidArgument, InvalidSource, QueryError, StoreFull, near, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -303,6 +303,24 @@ def syntax(text: str) -> dict[str, Any]:
     return node
 
 
+def takes_all(text: str, structs: Collection[str]) -> bool:
+    """Tell whether a query may take what it does not name: by a star, as whole rows or ``structs``, or because it is no SELECT.
+
+    ``structs`` are the names of columns that have fields, in lower case.
+    """
+    try:
+        nodes = list(walk(syntax(text)))
+    except QueryError:
+        return True
+    tables = {
+        str(node.get("alias") or node["table_name"]).lower() for node in nodes if node.get("type") == "BASE_TABLE"
+    }
+    references = [node["column_names"] for node in nodes if node.get("class") == "COLUMN_REF"]
+    return any(node.get("class") == "STAR" for node in nodes) or any(
+        names[-1].lower() in structs or (len(names) == 1 and names[0].lower() in tables) for names in references
+    )
+
+
 def walk(tree: object) -> Iterator[dict[str, Any]]:
     """Yield every node of a syntax tree, the root first."""
     if isinstance(tree, dict):
@@ -312,6 +330,14 @@ def walk(tree: object) -> Iterator[dict[str, Any]]:
     elif isinstance(tree, list):
         for part in tree:
             yield from walk(part)
+
+
+def replaced(tree: Any, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> Any:  # noqa: ANN401 - a tree, or what one is made of
+    """Return a tree in which ``change`` has replaced nodes, the outermost first; None leaves a node and looks inside."""
+    if isinstance(tree, dict):
+        new = change(tree) if "class" in tree else None
+        return new if new is not None else {name: replaced(part, change) for name, part in tree.items()}
+    return [replaced(part, change) for part in tree] if isinstance(tree, list) else tree
 
 
 def rendered(expression: Mapping[str, Any]) -> str:

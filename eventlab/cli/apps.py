@@ -15,7 +15,7 @@ from cyclopts.exceptions import (
     UnusedCliTokensError,
 )
 
-from eventlab.cli import commands, outputs, states
+from eventlab.cli import commands, exports, outputs, schemas, states
 from eventlab.cli.options import UsageError
 from eventlab.cli.values import printable
 from eventlab.errors import EventlabError
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
-COMMANDS: tuple[Callable[..., object], ...] = (
+COMMANDS: tuple[Callable[..., object] | App, ...] = (
     commands.init,
     commands.ingest,
     commands.append,
+    exports.export,
     commands.sql,
     states.state,
-    commands.types,
+    schemas.types,
     commands.tail,
     commands.info,
     commands.seal,
@@ -59,7 +60,11 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 for order, command in enumerate(COMMANDS):
-    app.command(command, sort_key=order)
+    if isinstance(command, App):
+        command.sort_key = order
+        app.command(command)
+    else:
+        app.command(command, sort_key=order)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from eventlab.cli.options import (
     AsJson,
     At,
     Expression,
+    Format,
     KnownAt,
     Output,
     Store,
@@ -57,8 +58,14 @@ def ingest(
     source: Annotated[str, Parameter(name="SOURCE", help="A file, a quoted pattern of files, or a SQL SELECT.")],
     /,
     *,
-    event_type: Annotated[str, Parameter(help="SQL over the source's columns, like \"'page_view'\".")],
-    stream_id: Annotated[str, Parameter(help="SQL over the source's columns, like \"'order-' || id\".")],
+    event_type: Annotated[
+        str | None,
+        Parameter(help="SQL over the source's columns, like \"'page_view'\". Needed, unless --format says it."),
+    ] = None,
+    stream_id: Annotated[
+        str | None,
+        Parameter(help="SQL over the source's columns, like \"'order-' || id\". Needed, unless --format says it."),
+    ] = None,
     occurred_at: Expression = None,
     event_id: Expression = None,
     payload: Annotated[
@@ -67,6 +74,7 @@ def ingest(
     ] = None,
     actor: Expression = None,
     metadata: Expression = None,
+    format: Format = None,  # noqa: A002 - what users type
     on_invalid: Annotated[
         Literal["raise", "quarantine"], Parameter(help="What becomes of refused rows (raise).")
     ] = "raise",
@@ -74,10 +82,13 @@ def ingest(
 ) -> None:
     """Load files, or what a SELECT returns, as events.
 
-    What is in the log already is not loaded again.
+    What is in the log already is not loaded again. CloudEvents are JSON lines, one object or a batch; their stream is the
+    subject, or the source where there is none, unless --stream-id says another.
     """
     import eventlab as el  # noqa: PLC0415
 
+    if format is None:
+        _needed(event_type=event_type, stream_id=stream_id)
     with el.open(store) as log:
         result = log.ingest(
             source,
@@ -88,6 +99,7 @@ def ingest(
             payload=mapping(payload),
             actor=actor,
             metadata=metadata,
+            format=format,
             on_invalid=on_invalid,
         )
     facts = {
@@ -110,12 +122,14 @@ def append(
     ] = "-",
     /,
     *,
+    format: Format = None,  # noqa: A002 - what users type
     json: AsJson = False,
 ) -> None:
     """Append events from JSON lines.
 
     The keys of a line are stream_id, event_type, payload, event_id, occurred_at, actor, correlation_id, causation_id,
     compensates, metadata, and expected_version. The lines before one that is refused are appended; the error names it.
+    A line that is a CloudEvent goes to the stream that its subject names, or its source where it has none.
     """
     import eventlab as el  # noqa: PLC0415
 
@@ -125,7 +139,7 @@ def append(
         source = sys.stdin.buffer if file == "-" else stack.enter_context(Path(file).open("rb"))
         log = stack.enter_context(el.open(store))
         try:
-            intakes.append(log, source, intake)
+            intakes.append(log, source, intake, read=intakes.read if format is None else intakes.read_cloudevent)
         except KeyboardInterrupt:
             sys.stderr.write(f"{intake}.\n")
             raise
@@ -159,16 +173,6 @@ def sql(
     with el.open(store, read_only=True) as log:
         asked = log if at is None and known_at is None else log.at(at, known_at=known_at)
         outputs.show(asked.sql(text, values or None), output)
-
-
-def types(store: Store, /, *, output: Output = TABLE) -> None:
-    """List the event types, with their views, versions and fields."""
-    import eventlab as el  # noqa: PLC0415
-
-    output.checked()
-    with el.open(store, read_only=True) as log:
-        listing = "select event_type, view, versions, origin, events, fields from event_types order by event_type"
-        outputs.show(log.sql(listing), output)
 
 
 def tail(
@@ -261,6 +265,16 @@ def demo(
     from eventlab.demo import run  # noqa: PLC0415
 
     run(store)
+
+
+def _needed(**given: str | None) -> None:
+    """Refuse a command line without options that it needs."""
+    missing = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is None]
+    if missing:
+        message = f"{' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} missing"
+        raise UsageError(
+            message, hint="Give SQL over the source's columns, or --format cloudevents. eventlab ingest --help"
+        )
 
 
 def _no_option(name: str, value: str) -> None:

@@ -9,7 +9,7 @@ from eventlab.cli.values import counted, span
 from eventlab.errors import EventlabError, InvalidEvent, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from eventlab.events import AppendResult, Event
     from eventlab.log import EventLog
@@ -72,7 +72,7 @@ class Line:
     expected: Any
 
 
-def append(log: EventLog, source: BinaryIO, intake: Intake) -> None:
+def append(log: EventLog, source: BinaryIO, intake: Intake, *, read: Callable[[int, bytes], Line]) -> None:
     """Append every line of ``source``, and count them in ``intake`` as they become durable.
 
     Lines that have arrived together share a commit; a line is never kept waiting for the next one. Each counts by
@@ -138,6 +138,22 @@ def read(number: int, text: bytes) -> Line:
     given = {key: fields[key] for key in _EVENT if fields.get(key) is not None}
     event = Event(event_type, fields.get("payload", {}), **given)
     return Line(number, stream, event, _expected(fields.get("expected_version")))
+
+
+def read_cloudevent(number: int, text: bytes) -> Line:
+    """Return what a line that is a CloudEvent says is to be appended.
+
+    Raises
+    ------
+    EventlabError
+        If it is none; the message does not name the line.
+    """
+    from eventlab import cloudevents  # noqa: PLC0415 - as the events
+    from eventlab.events import Event, decoded  # noqa: PLC0415 - loads Arrow
+
+    fields = cloudevents.loaded(text, decoded)
+    event = Event.from_cloudevent(fields)
+    return Line(number, cloudevents.stream(fields), event, None)
 
 
 def _object(text: bytes) -> dict[str, Any]:

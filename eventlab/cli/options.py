@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
@@ -59,6 +59,7 @@ def at_least(least: int) -> Any:  # noqa: ANN401 - cyclopts' own
 Store = Annotated[Path, Parameter(name="DIR", converter=folder, help="The store's folder.")]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print a JSON object.")]
 Expression = Annotated[str | None, Parameter(help="SQL over the source's columns.")]
+Format = Annotated[Literal["cloudevents"] | None, Parameter(help="What the source is, if it says all of this itself.")]
 Zone = Annotated[str | None, Parameter(converter=zone, help="The log's own time zone, like Europe/Vienna (UTC).")]
 At = Annotated[int | str | None, Parameter(converter=moment, help="As of this time, position or basis: valid time.")]
 KnownAt = Annotated[

@@ -120,17 +120,17 @@ def missing(fields: Mapping[str, Field]) -> tuple[str, ...]:
     return tuple(name for name, field in fields.items() if field.required)
 
 
-def _shown(value: object) -> str:
-    """Return a value as an error shows it: short."""
+def shown(value: object) -> str:
+    """Return a value as an error shows it: short, a Decimal as the number that it is."""
     try:
-        text = repr(value)
+        text = str(value) if isinstance(value, Decimal) else repr(value)
     except ValueError:  # Python does not write integers of more than 4300 digits
         text = "a huge integer"
     return text if len(text) <= 60 else text[:57] + "…"  # noqa: PLR2004 - a line's worth
 
 
 def _booleans(value: object) -> str | None:
-    return None if value is None or value.__class__ is bool else f"{_shown(value)} is no BOOLEAN"
+    return None if value is None or value.__class__ is bool else f"{shown(value)} is no BOOLEAN"
 
 
 def _floats(kind: str) -> Check:
@@ -141,8 +141,8 @@ def _floats(kind: str) -> Check:
         if value is None:
             return None
         if value.__class__ is float or value.__class__ is int or isinstance(value, Decimal):
-            return None if -largest <= value <= largest else f"{_shown(value)} is not in the range of {kind}"
-        return f"{_shown(value)} is no number"
+            return None if -largest <= value <= largest else f"{shown(value)} is not in the range of {kind}"
+        return f"{shown(value)} is no number"
 
     return fits
 
@@ -150,7 +150,7 @@ def _floats(kind: str) -> Check:
 def _texts(value: object) -> str | None:
     if value is None or value.__class__ is str or isinstance(value, (dt.date, dt.time, uuid.UUID, bytes)):
         return None
-    return f"{_shown(value)} is no text"
+    return f"{shown(value)} is no text"
 
 
 def _uuids(value: object) -> str | None:
@@ -160,7 +160,7 @@ def _uuids(value: object) -> str | None:
         fits = isinstance(value, str) and str(uuid.UUID(value)) == value.lower()
     except ValueError:
         fits = False
-    return None if fits else f"{_shown(value)} is no UUID"
+    return None if fits else f"{shown(value)} is no UUID"
 
 
 def _integers(low: int, high: int) -> Check:
@@ -170,8 +170,8 @@ def _integers(low: int, high: int) -> Check:
         if value is None:
             return None
         if not isinstance(value, int) or value.__class__ is bool:
-            return f"{_shown(value)} is no integer"
-        return None if low <= value <= high else f"{_shown(value)} is not in {low} to {high}"
+            return f"{shown(value)} is no integer"
+        return None if low <= value <= high else f"{shown(value)} is not in {low} to {high}"
 
     return fits
 
@@ -185,13 +185,13 @@ def _decimals(kind: FieldType) -> Check:
         try:
             number = value if isinstance(value, Decimal) else Decimal(_number(value))
         except InvalidOperation:
-            return f"{_shown(value)} is no number"
+            return f"{shown(value)} is no number"
         if not number.is_finite():
-            return f"{_shown(value)} is no number"
+            return f"{shown(value)} is no number"
         whole, scale = types.digits(_bare(number))
         if whole <= kind.precision - kind.scale and scale <= kind.scale:
             return None
-        return f"{_shown(value)} has more digits than {kind}"
+        return f"{shown(value)} has more digits than {kind}"
 
     return fits
 
@@ -221,7 +221,7 @@ def _enums(values: tuple[str, ...]) -> Check:
     def fits(value: object) -> str | None:
         if value is None or (isinstance(value, str) and value in known):
             return None
-        return f"{_shown(value)} is none of {', '.join(values)}"
+        return f"{shown(value)} is none of {', '.join(values)}"
 
     return fits
 
@@ -237,9 +237,9 @@ def _times(kind: str) -> Check:
             try:
                 read(value)
             except ValueError:
-                return f"{_shown(value)} is no {kind}"
+                return f"{shown(value)} is no {kind}"
             return None
-        return f"{_shown(value)} is no {kind} in ISO 8601"
+        return f"{shown(value)} is no {kind} in ISO 8601"
 
     return fits
 
@@ -251,7 +251,7 @@ def _lists(item: Check) -> Check:
         if value is None:
             return None
         if not isinstance(value, (list, tuple)):
-            return f"{_shown(value)} is no list"
+            return f"{shown(value)} is no list"
         return next((f"[{i}]: {reason}" for i, part in enumerate(value) if (reason := item(part)) is not None), None)
 
     return fits
@@ -264,7 +264,7 @@ def _maps(item: Check) -> Check:
         if value is None:
             return None
         if not isinstance(value, dict):
-            return f"{_shown(value)} is no object"
+            return f"{shown(value)} is no object"
         return next((f"{k}: {reason}" for k, part in value.items() if (reason := item(part)) is not None), None)
 
     return fits

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eventlab import queries
 from eventlab.schemas import types
 
 if TYPE_CHECKING:
-    from eventlab.schemas.registry import EventType
+    from collections.abc import Mapping, Sequence
+
+    from eventlab.schemas.registry import Definition, EventType
     from eventlab.schemas.types import FieldType
 
 _NUMBERS = {*types.INTEGERS, "DOUBLE", "FLOAT", "DECIMAL"}
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The names that a query has: typed columns and fields that are not among them are left out. None: nothing is."""
+
+    words: frozenset[str] | None = None
+
+    def has(self, name: str) -> bool:
+        """Tell whether a query can mean what has this name, or ``payload_`` before it."""
+        if self.words is None:
+            return True
+        return queries.words(name) <= self.words or any(word.startswith("payload_") for word in self.words)
+
+
 def parsed(event_type: EventType, column: str) -> str:
     """Return the SQL that makes one physical column of a type of ``payload``; NULL on the rows of others."""
     own = f"event_type = {queries.literal(event_type.name)}"
-    if not _is_single(event_type):
-        own += f" and {_versions(event_type, column)}"
+    if len({definition.column for definition in event_type.definitions}) > 1:
+        own += f" and {_within([d for d in event_type.definitions if d.column == column])}"
     return f"case when {own} then {_from_json(event_type.columns[column])} end"
 
 
@@ -29,20 +45,133 @@ def physical(event_type: EventType) -> dict[str, str]:
 
 def latest(event_type: EventType) -> FieldType | None:
     """Return the STRUCT as which ``events`` shows a type; None if it has no fields."""
-    if _is_single(event_type) and event_type.columns:
-        return next(iter(event_type.columns.values()))
-    return types.struct(event_type.latest.stored.items())
+    return event_type.whole or types.struct(event_type.latest.stored.items())
 
 
-def from_files(event_type: EventType) -> str:
-    """Return the SQL that reads a type's STRUCT from its physical columns."""
-    if _is_single(event_type):
-        return queries.identifier(next(iter(event_type.columns)))
+def fields(event_type: EventType, wanted: Wanted) -> dict[str, FieldType]:
+    """Return the stored fields of a type that are wanted."""
+    return {name: kind for name, kind in event_type.latest.stored.items() if wanted.has(name)}
+
+
+def from_files(event_type: EventType, wanted: Wanted) -> str:
+    """Return the SQL that reads a type's STRUCT from its physical columns, or from those that its last upcast has made."""
+    if event_type.whole is not None:
+        return queries.identifier(event_type.latest.column)
+    stored = fields(event_type, wanted)
+    if event_type.upcasts:
+        values = {
+            name: _to_stored(queries.identifier(held(event_type.latest, name)), event_type.latest.kinds[name])
+            for name in stored
+        }
+    else:
+        values = {name: _field(event_type.definitions, event_type, name, kind) for name, kind in stored.items()}
+    parts = ", ".join(f"{queries.identifier(name)} := {value}" for name, value in values.items())
+    return f"case when event_type = {queries.literal(event_type.name)} then struct_pack({parts}) end"
+
+
+def upcasts(event_type: EventType, wanted: Wanted) -> list[list[str]]:
+    """Return the steps in which old events become the latest version, each a list of columns over those of the step before.
+
+    The first reads the versions before the first upcast from files, as the last of them; each further one applies an upcast to
+    what is there and reads the versions after it from files. A column holds a field with its own type, under the name that
+    ``held`` gives it.
+    """
+    steps: list[list[str]] = []
+    before: Definition | None = None
+    for stage, names in zip(event_type.stages, _needed(event_type, wanted), strict=True):
+        last, own = stage[-1], f"event_type = {queries.literal(event_type.name)}"
+        made: Mapping[str, str] = {}
+        if before is not None:
+            if isinstance(stage[0].upcast, str):
+                old = f"{own} and schema_version < {stage[0].version}"
+                steps.append([f"case when {old} then {_called(stage[0], before)} end as {_object(stage[0])}"])
+            made = _made(stage[0], before)
+        step = []
+        for name in names:
+            kind, cases = last.kinds[name], []
+            if before is not None:
+                value = made.get(name, "null")
+                cases.append(f"when {own} and schema_version < {stage[0].version} then {_tried(value, kind)}")
+            stored = last.stored.get(name)
+            if stored is not None:
+                value = shown(_field(stage, event_type, name, stored), stored, kind)
+                cases.append(f"when {own} and schema_version <= {last.version} then {value}")
+            text = f"case {' '.join(cases)} end" if cases else f"null::{public(kind)}"
+            step.append(f"{text} as {queries.identifier(held(last, name))}")
+        steps.append(step)
+        before = last
+    return steps
+
+
+def _needed(event_type: EventType, wanted: Wanted) -> list[list[str]]:
+    """Return for each stage the fields of its last version that the wanted ones are made of, by the upcasts after it."""
+    stages = event_type.stages
+    needed = [[name for name in event_type.latest.kinds if wanted.has(name)]]
+    for earlier, stage in zip(reversed(stages[:-1]), reversed(stages[1:]), strict=True):
+        before, kinds = earlier[-1], earlier[-1].kinds
+        if isinstance(stage[0].upcast, str):
+            needed.append(list(kinds))
+            continue
+        made = _made(stage[0], before)
+        texts = " ".join(made.get(name, "") for name in needed[-1])
+        needed.append([name for name in kinds if queries.identifier(held(before, name))[1:-1] in texts])
+    return needed[::-1]
+
+
+def held(definition: Definition, name: str) -> str:
+    """Return the name of the column that holds a field of a version between two upcasts."""
+    return f"__{definition.number}_{definition.version}_{name}"
+
+
+def function(definition: Definition) -> str:
+    """Return the name in SQL of the Python function that is a definition's upcast."""
+    return f"eventlab_upcast_{definition.number}_{definition.version}"
+
+
+def shown(value: str, stored: FieldType, kind: FieldType) -> str:
+    """Return the SQL of a stored value as its own type; NULL where it is none, which only an unchecked event can have."""
+    return value if stored == kind else f"try_cast({value} as {public(kind)})"
+
+
+def public(kind: FieldType) -> str:
+    """Return the DuckDB type as which a field is shown; a part of which nothing is known yet is JSON."""
+    return str(kind) if "NULL" not in str(kind) else "JSON"
+
+
+def _made(definition: Definition, before: Definition) -> dict[str, str]:
+    """Return the SQL of each field that an upcast makes, over the columns that hold the version before."""
+    if isinstance(definition.upcast, str):
+        names = definition.stored
+        return {name: f"{_object(definition)}.{queries.identifier(name)}" for name in names}
+    carried = {name: queries.identifier(held(before, name)) for name in before.kinds if name in definition.kinds}
+    return {**carried, **(definition.bound or {})}
+
+
+def _called(definition: Definition, before: Definition) -> str:
+    """Return the SQL that gives the fields of the version before to a Python function, as a STRUCT of what it returns."""
     fields = ", ".join(
-        f"{queries.identifier(name)} := {_field(event_type, name, kind)}"
-        for name, kind in event_type.latest.stored.items()
+        f"{queries.identifier(name)} := {queries.identifier(held(before, name))}" for name in before.kinds
     )
-    return f"case when event_type = {queries.literal(event_type.name)} then struct_pack({fields}) end"
+    given = f"to_json(struct_pack({fields}))::varchar" if fields else "'{}'"
+    struct = types.struct(definition.stored.items())
+    answer = f"{function(definition)}({given})"
+    return answer if struct is None else f"from_json({answer}, {queries.literal(types.structure(dict(struct.fields)))})"
+
+
+def _object(definition: Definition) -> str:
+    """Return the column of what the Python upcast to a definition returns."""
+    return queries.identifier(f"__{definition.number}_{definition.version}")
+
+
+def _tried(value: str, kind: FieldType) -> str:
+    """Return the SQL of an upcast value as a field's type; NULL where it fails."""
+    return "null" if value == "null" else f"try_cast(try({value}) as {public(kind)})"
+
+
+def _to_stored(value: str, kind: FieldType) -> str:
+    """Return the SQL of a value of a field's own type as files hold it."""
+    stored = types.stored(kind)
+    return value if stored is None or types.physical(stored) == kind else f"({value})::{types.physical(stored)}"
 
 
 def _from_json(struct: FieldType) -> str:
@@ -52,31 +181,28 @@ def _from_json(struct: FieldType) -> str:
     return text if physical == struct else f"{text}::{physical}"
 
 
-def _is_single(event_type: EventType) -> bool:
-    """Tell whether all events of a type have their fields in one physical column."""
-    return len({definition.column for definition in event_type.definitions}) == 1
+def _within(definitions: Sequence[Definition]) -> str:
+    """Return the condition that an event is of one of these versions, which are next to each other."""
+    return f"schema_version between {definitions[0].version} and {definitions[-1].version}"
 
 
-def _versions(event_type: EventType, column: str) -> str:
-    """Return the condition that an event of a type has its fields in a physical column."""
-    versions = [definition.version for definition in event_type.definitions if definition.column == column]
-    return f"schema_version between {min(versions)} and {max(versions)}"
-
-
-def _field(event_type: EventType, name: str, kind: FieldType) -> str:
-    """Return the SQL of one field over several physical columns: as stored, widened, or read from the payload again."""
+def _field(definitions: Sequence[Definition], event_type: EventType, name: str, kind: FieldType) -> str:
+    """Return the SQL of one field over the physical columns of some versions: as stored, widened, or from the payload again."""
     cases = []
-    for column in dict.fromkeys(definition.column for definition in event_type.definitions):
+    for column in dict.fromkeys(definition.column for definition in definitions):
+        own = [definition for definition in definitions if definition.column == column]
         struct = event_type.columns.get(column)
         stored = dict(struct.fields).get(name) if struct else None
-        kinds = [d.kinds[name] for d in event_type.definitions if d.column == column and name in d.kinds]
-        if stored == kind:
+        kinds = [d.kinds[name] for d in own if name in d.kinds]
+        if not all(types.holds(kind, types.stored(old) or old) for old in kinds):  # defined so under NONE
+            continue
+        if stored is not None and types.same(stored, kind):
             value = f"{queries.identifier(column)}.{queries.identifier(name)}"
-        elif stored is not None and {stored.kind, kind.kind} <= _NUMBERS:
+        elif stored is not None and {stored.kind, kind.kind} <= _NUMBERS and types.widen(stored, kind) == kind:
             value = f"{queries.identifier(column)}.{queries.identifier(name)}::{kind}"
         elif stored is not None or any(map(types.is_vague, kinds)):  # files lack what was only known to be empty
             value = f"{_from_json(types.FieldType('STRUCT', fields=((name, kind),)))}.{queries.identifier(name)}"
         else:
             continue
-        cases.append(f"when {_versions(event_type, column)} then {value}")
+        cases.append(f"when {_within(own)} then {value}")
     return f"case {' '.join(cases)} end" if cases else f"null::{types.physical(kind)}"

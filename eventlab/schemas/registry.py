@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from eventlab.errors import InvalidEvent, SchemaIncompatible
+from eventlab import events
+from eventlab.errors import InvalidEvent
 from eventlab.events import COLUMNS, named
-from eventlab.schemas import checks, types
+from eventlab.schemas import checks, contracts, types, validators
 from eventlab.schemas.statements import StateText
 from eventlab.schemas.types import Field, FieldType
 
@@ -21,9 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 GROUP_SIZE = 32  # types whose typed columns share files
-RESERVED_RELATIONS = frozenset({"events", "events_effective", "events_at", "streams", "event_types", "tail", "lake"})
+RESERVED_RELATIONS = frozenset(
+    {"events", "events_effective", "events_at", "streams", "event_types", "schema_versions", "tail", "lake"}
+)
 RESERVED_TYPES = frozenset({*COLUMNS, "category", "month", "day", "year"})
 STATE_SUFFIXES = ("_at", "_history", "_diff")  # of the macros that a state makes in SQL
+BACKWARD, NONE = "BACKWARD", "NONE"  # modes of compatibility: the default, and the one that asks for nothing
+_ASKED = frozenset({"contract", "compatibility", "validation", "upcast"})  # in what a definition differs from another
 _WIDEST_TYPE = 1000  # fields of one type beyond which further ones are kept in the payload alone
 
 
@@ -41,6 +46,19 @@ class Definition:
         ``"defined"`` by a person or ``"inferred"`` from events.
     column
         The physical column that holds the typed payload.
+    contract
+        The JSON Schema of the payload; None where it is no more than the inferred fields.
+    compatibility
+        The mode by which the next definition is checked.
+    validation
+        ``"enforce"``, ``"warn"`` or ``"off"``: what becomes of an event that does not fit.
+    upcast
+        How the fields of the version before become these, as it was given: SQL by field, or ``"module:function"``; None where
+        fields of the same name carry over.
+    bound
+        The same SQL over the columns that hold the version before (see ``columns``).
+    unread
+        The stored versions that cannot be read as this one.
     """
 
     event_type: str
@@ -51,6 +69,24 @@ class Definition:
     origin: str
     column: str
     fields: dict[str, Field]
+    contract: dict[str, Any] | None = None
+    compatibility: str = BACKWARD
+    validation: str = "enforce"
+    upcast: dict[str, str] | str | None = None
+    bound: dict[str, str] | None = None
+    unread: tuple[int, ...] = ()
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the payload."""
+        return self.contract if self.contract is not None else contracts.of_fields(self.fields)
+
+    @cached_property
+    def validator(self) -> checks.Check | None:
+        """The check of what the contract says beyond types; None if it says no more."""
+        if self.contract is None or contracts.plain(self.contract):
+            return None
+        return validators.validator(self.contract)
 
     @cached_property
     def stored(self) -> dict[str, FieldType]:
@@ -77,6 +113,19 @@ class Definition:
         """Whether any field is a DECIMAL, at any depth."""
         return any("DECIMAL" in str(kind) for kind in self.kinds.values())
 
+    def refusal(self, values: dict[str, Any], text: str) -> str | None:
+        """Return why a payload does not fit; None if it does. ``values``: as it was given; ``text``: as JSON."""
+        return validators.reason(self, values, text)
+
+    def decoded(self, text: str) -> dict[str, Any]:
+        """Return a payload as a dict, with the numbers of DECIMAL fields as Decimal."""
+        plain: dict[str, Any] = events.decoded(text)
+        if not self.has_decimals:
+            return plain
+        exact = events.decoded_exactly(text)
+        kinds = self.kinds
+        return {n: exact[n] if "DECIMAL" in str(kinds.get(n, "")) else value for n, value in plain.items()}
+
     def document(self) -> dict[str, Any]:
         """Return the definition as the JSON document that the store keeps."""
         return {
@@ -88,13 +137,25 @@ class Definition:
             "origin": self.origin,
             "column": self.column,
             "fields": {name: str(field) for name, field in self.fields.items()},
+            **({} if self.origin == "inferred" else self._agreement()),
+        }
+
+    def _agreement(self) -> dict[str, Any]:
+        """Return what a person has defined, beyond the fields."""
+        return {
+            "contract": self.contract,
+            "compatibility": self.compatibility,
+            "validation": self.validation,
+            "upcast": self.upcast,
+            "bound": self.bound,
+            "unread": list(self.unread),
         }
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Definition:
         """Return the definition that a stored document says."""
         fields = {name: types.field(text) for name, text in document["fields"].items()}
-        return cls(**{**document, "fields": fields})
+        return cls(**{**document, "fields": fields, "unread": tuple(document.get("unread", ()))})
 
 
 @dataclass(frozen=True)
@@ -114,6 +175,26 @@ class EventType:
     def group(self) -> int:
         """The group of types whose typed columns share files."""
         return self.latest.number // GROUP_SIZE
+
+    @cached_property
+    def upcasts(self) -> tuple[Definition, ...]:
+        """The definitions that say how the version before them becomes theirs."""
+        return tuple(definition for definition in self.definitions if definition.upcast is not None)
+
+    @cached_property
+    def stages(self) -> list[tuple[Definition, ...]]:
+        """The definitions between two upcasts, oldest first; empty where there are none."""
+        starts = [0, *(definition.version - 1 for definition in self.upcasts)]
+        ends = [*starts[1:], len(self.definitions)]
+        return [self.definitions[a:b] for a, b in zip(starts, ends, strict=True)] if self.upcasts else []
+
+    @cached_property
+    def whole(self) -> FieldType | None:
+        """The one physical column that holds all events just as the latest definition has them; None if there is none."""
+        if self.upcasts or len({definition.column for definition in self.definitions}) > 1:
+            return None
+        struct, stored = self.columns.get(self.latest.column), types.struct(self.latest.stored.items())
+        return struct if struct and stored and types.same(struct, stored) else None
 
     @cached_property
     def columns(self) -> dict[str, FieldType]:
@@ -187,6 +268,30 @@ class Registry:
         found = [definition for event_type in self for definition in event_type.definitions]
         return sorted(found, key=lambda definition: definition.registry_version)
 
+    @cached_property
+    def wide(self) -> bool:
+        """Whether it pays to leave typed columns out that a query does not name: of many types, or where upcasts make them."""
+        return len(self._types) > GROUP_SIZE or any(event_type.upcasts for event_type in self)
+
+    @cached_property
+    def structs(self) -> frozenset[str]:
+        """The names of the types, which are those of their columns, in lower case."""
+        return frozenset(self._lowered)
+
+    @cached_property
+    def functions(self) -> list[tuple[Definition, Definition]]:
+        """The definitions whose upcasts are Python functions, each after the one before it."""
+        return [
+            (event_type.definitions[definition.version - 2], definition)
+            for event_type in self
+            for definition in event_type.upcasts
+            if isinstance(definition.upcast, str)
+        ]
+
+    def known_by(self, instant: int) -> int:
+        """Return the version that the registry had at an instant."""
+        return max((entry.registry_version for entry in self.entries if entry.recorded_at <= instant), default=0)
+
     def at(self, version: int) -> Registry:
         """Return the registry as it was at ``version``."""
         if version >= self.version:
@@ -236,16 +341,23 @@ class Registry:
         return {f"{name}{suffix}" for name in self._states for suffix in ("", *STATE_SUFFIXES)}
 
     def define(
-        self, event_type: str, fields: Mapping[str, Field], *, origin: str, recorded_at: int
+        self,
+        event_type: str,
+        fields: Mapping[str, Field],
+        *,
+        origin: str,
+        recorded_at: int,
+        **agreement: Any,  # noqa: ANN401 - the attributes of a definition
     ) -> Definition | None:
         """Return the definition that gives ``event_type`` these fields; None if it has them already.
+
+        ``agreement``: what a person defines beyond the fields, by the names of the attributes of a definition. Whether earlier
+        events can be read by it is not asked here.
 
         Raises
         ------
         InvalidEvent
             If the name cannot name a type, or a column of the log.
-        SchemaIncompatible
-            If events of an earlier definition could not be read by this one.
         """
         known = self._types.get(event_type)
         if known is None:
@@ -253,10 +365,11 @@ class Registry:
         _check_fields(event_type, fields)
         if known is not None:
             latest = known.latest
-            if latest.fields == dict(fields) and latest.origin == origin:
+            asked = {"contract": None, "compatibility": BACKWARD, "validation": "enforce", **agreement}
+            asked = {name: value for name, value in asked.items() if name in _ASKED and (name != "upcast" or value)}
+            same = all(getattr(latest, name) == value for name, value in asked.items())
+            if latest.fields == dict(fields) and latest.origin == origin and same:
                 return None
-            if origin == "defined":
-                _check_readable(latest, fields)
         return Definition(
             event_type=event_type,
             version=len(known.definitions) + 1 if known else 1,
@@ -266,6 +379,7 @@ class Registry:
             origin=origin,
             column=self._column(event_type, known, fields),
             fields=dict(fields),
+            **agreement,
         )
 
     def check_name(self, event_type: str) -> None:
@@ -340,22 +454,6 @@ def _check_fields(event_type: str, fields: Mapping[str, Field]) -> None:
         if other != name:
             message = f"{event_type}: the fields {other!r} and {name!r} differ by case only"
             raise InvalidEvent(message, hint="Column names are case-insensitive; give one of them another name.")
-
-
-def _check_readable(latest: Definition, fields: Mapping[str, Field]) -> None:
-    """Raise SchemaIncompatible if recorded events would not fit the fields of a new definition."""
-    for name, field in fields.items():
-        old = latest.fields.get(name)
-        if old is None and field.required:
-            message = f"{latest.event_type}.{name}: recorded events do not have it, and it is NOT NULL"
-            raise SchemaIncompatible(message, hint="Leave NOT NULL out: an added field is optional.")
-        if old is not None and field.required and not old.required:
-            message = f"{latest.event_type}.{name}: recorded events may lack it, and it is now NOT NULL"
-            raise SchemaIncompatible(message, hint="Leave NOT NULL out.")
-        if old is not None and not types.holds(field.type, old.type):
-            message = f"{latest.event_type}.{name}: recorded as {old.type}, which {field.type} cannot hold"
-            wide = types.widen(old.type, field.type)
-            raise SchemaIncompatible(message, hint=f"Keep {old.type}, or define it as {wide}.")
 
 
 def inferred(latest: Definition | None, kinds: Iterable[tuple[str, FieldType]]) -> dict[str, Field]:

@@ -224,6 +224,16 @@ def extends(old: FieldType, new: FieldType) -> bool:
     return old == new
 
 
+def same(one: FieldType, other: FieldType) -> bool:
+    """Tell whether two types have the same values in files, whatever the order of their fields."""
+    if one.kind == other.kind == "STRUCT":
+        fields = dict(other.fields)
+        return len(fields) == len(one.fields) and all(n in fields and same(k, fields[n]) for n, k in one.fields)
+    if one.kind == other.kind and one.item is not None and other.item is not None:
+        return same(one.item, other.item)
+    return one == other
+
+
 def is_vague(kind: FieldType) -> bool:
     """Tell whether a type has, at any depth, an object or a list of which only empty ones are known: files lack those."""
     if kind.kind == "STRUCT":

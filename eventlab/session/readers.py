@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from eventlab import moments
 from eventlab.errors import InvalidArgument
-from eventlab.events import COLUMNS, RecordedEvent, decoded, decoded_exactly, named
-from eventlab.schemas import types
+from eventlab.events import COLUMNS, RecordedEvent, decoded, named
 from eventlab.session.relations import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from decimal import Decimal
 
     from eventlab.schemas import Definition, Registry
     from eventlab.session.sessions import Session
@@ -42,20 +40,20 @@ def read(
     scope: Scope,
 ) -> Iterator[RecordedEvent]:
     """Return the events beyond position ``after``, at most ``limit``, in position order."""
-    _check_number("after", after)
-    _check_number("limit", 0 if limit is None else limit)
-    event_types = _names(event_types)
+    check_number("after", after)
+    check_number("limit", 0 if limit is None else limit)
+    event_types = names_of(event_types)
     head = session.position if scope.position is None else scope.position
     return _read(session, after, head, limit, event_types, scope)
 
 
-def _check_number(name: str, number: object) -> None:
+def check_number(name: str, number: object) -> None:
     """Raise InvalidArgument if a place or a number of events is not one."""
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
         raise InvalidArgument(f"{name} is {number!r}", hint=f"Give {name} as a number of events, zero or more.")
 
 
-def _names(event_types: Iterable[str] | None) -> list[str] | None:
+def names_of(event_types: Iterable[str] | None) -> list[str] | None:
     """Return event types as a list of names; one name is a list of one."""
     if event_types is None:
         return None
@@ -98,8 +96,8 @@ def follow(
     session: Session, *, after: int | None = None, event_types: Iterable[str] | None = None
 ) -> Iterator[RecordedEvent]:
     """Return the events beyond ``after`` (the head if None), and then each new one as it is committed, for ever."""
-    _check_number("after", 0 if after is None else after)
-    return _follow(session, session.position if after is None else after, _names(event_types))
+    check_number("after", 0 if after is None else after)
+    return _follow(session, session.position if after is None else after, names_of(event_types))
 
 
 def _follow(session: Session, position: int, event_types: list[str] | None) -> Iterator[RecordedEvent]:
@@ -124,7 +122,7 @@ def recorded(session: Session, rows: Sequence[tuple[Any, ...]]) -> Iterator[Reco
             moments.moment_of(recorded_at, zone),
             *optional,
             None if metadata is None else decoded(metadata),
-            _payload(payload, definition),
+            definition.decoded(payload),
         )
 
 
@@ -134,18 +132,3 @@ def _definition(session: Session, registry: Registry, event_type: str, version: 
     if known is None or len(known.definitions) < version:
         known = session.store.registry()[event_type]
     return known.definitions[version - 1]
-
-
-def _payload(text: str, definition: Definition) -> dict[str, Any]:
-    """Return a payload as a dict; numbers of DECIMAL fields as Decimal."""
-    if not definition.has_decimals:
-        payload: dict[str, Any] = decoded(text)
-        return payload
-    exact: dict[str, Decimal] = decoded_exactly(text)
-    plain = decoded(text)
-    return {name: exact[name] if "DECIMAL" in str(kind) else plain[name] for name, kind in _kinds(definition, plain)}
-
-
-def _kinds(definition: Definition, payload: dict[str, Any]) -> Iterator[tuple[str, types.FieldType]]:
-    for name in payload:
-        yield name, definition.kinds.get(name, types.JSON)

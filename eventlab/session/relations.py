@@ -5,20 +5,23 @@ Each is a SELECT over the files of the lake and of the tail, cut at a moment on 
 
 from __future__ import annotations
 
+import itertools
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eventlab import queries
 from eventlab.events import COLUMNS
 from eventlab.schemas import columns
+from eventlab.schemas.columns import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from eventlab.schemas import Registry, types
-    from eventlab.schemas.registry import EventType
+    from eventlab.schemas import Registry
+    from eventlab.schemas.registry import Definition, EventType
 
-NAMES = ("events", "events_effective", "streams", "event_types", "events_at")
+NAMES = ("events", "events_effective", "streams", "event_types", "schema_versions", "events_at")
 
 _ENVELOPE = (
     "position, event_id, stream_id, split_part(stream_id, '-', 1) as category, version, event_type, schema_version,"
@@ -45,17 +48,38 @@ select
 from ({events}) group by stream_id
 """
 _TYPES = """
-with types (number, event_type, view, version, versions, origin, fields, recorded_at) as ({types}),
+with types as (
+    from (values {types}) as listed (
+        number, event_type, view, version, versions, origin, fields, recorded, compatibility, validation, unread
+    )
+),
 counts as (
     select event_type, count(*) as events, min(occurred_at) as first_occurred_at, max(occurred_at) as last_occurred_at
     from ({events}) group by event_type
 )
 select
     event_type, view, version, versions, origin, coalesce(events, 0) as events,
-    first_occurred_at, last_occurred_at, recorded_at, fields
-from types left join counts using (event_type) order by number
+    first_occurred_at, last_occurred_at, make_timestamptz(recorded) as recorded_at, fields,
+    compatibility, validation, unread::integer[] as unread
+from types left join counts using (event_type) where number > 0 order by number
 """
-_NO_TYPES = "select 0, '', '', 0, 0, '', '', null::timestamptz where false"
+_TYPE_ROW = """
+({number}, {name}, {view}, {version}, {versions}, {origin}, {fields}, {recorded_at}::bigint, {compatibility}, {validation},
+    {unread})
+"""
+_NO_TYPE = "(0, '', '', 0, 0, '', '', 0::bigint, '', '', [])"
+_VERSIONS = """
+select
+    event_type, version, make_timestamptz(recorded) as recorded_at, origin, compatibility, validation, upcast, fields,
+    schema::json as schema
+from (values {versions}) as listed (
+    number, event_type, version, recorded, origin, compatibility, validation, upcast, fields, schema
+) where number > 0 order by number
+"""
+_VERSION_ROW = """
+({number}, {name}, {version}, {recorded_at}::bigint, {origin}, {compatibility}, {validation}, {upcast}, {fields}, {schema})
+"""
+_NO_VERSION = "(0, '', 0, 0::bigint, '', '', '', '', '', '{}')"
 
 # A moment in SQL: a position, a basis token, or anything that reads as a timestamp in the log's zone.
 _POSITION = """
@@ -103,11 +127,13 @@ class Scope:
     """What of the log is seen: events that occurred by ``at`` (microseconds) among the first ``position``; all if None.
 
     With ``beyond``, another scope, those are left out that it sees: what is to be folded on top of a snapshot of it.
+    ``registry`` is the version of the registry that was known then, for those who ask about definitions; None: the newest.
     """
 
     at: int | None = None
     position: int | None = None
     beyond: Scope | None = None
+    registry: int | None = None
 
     def covers(self, other: Scope) -> bool:
         """Tell whether all that ``other`` sees is seen here too."""
@@ -151,36 +177,51 @@ class Sources:
     store_id: str
     head: int
 
-    def scan(self, group: int | None = None) -> str:
-        """Return the SQL of the files as a relation; those of one group of types, and of the tail, if it is given."""
+    def scan(self, typed: Iterable[int], group: int | None = None) -> str:
+        """Return the SQL of the files as a relation; those of one group of types, and of the tail, if it is given.
+
+        ``typed``: the groups whose typed columns are to be there.
+        """
         groups = self.shapes if group is None else [group]
-        paths = [self.shapes[number] for number in groups]
+        paths = [self.shapes[number] for number in sorted({*typed}) or [min(groups)]]
         paths += [path for number in groups for path in self.files.get(number, ())]
         paths += self.tail
         return f"read_parquet({queries.literal(paths)}, union_by_name = true, hive_partitioning = false)"
 
 
-def events(sources: Sources, event_types: Iterable[EventType], scope: Scope) -> str:
-    """Return the SELECT of the log's events, with one STRUCT column for each of ``event_types`` that has fields."""
-    shown = [event_type for event_type in event_types if columns.latest(event_type) is not None]
-    return _events(sources, shown, None, scope.where())
+def events(sources: Sources, event_types: Iterable[EventType], scope: Scope, wanted: Wanted) -> str:
+    """Return the SELECT of the log's events, with one STRUCT column for each of ``event_types`` that has fields, as wanted."""
+    shown = [
+        event_type for event_type in event_types if wanted.has(event_type.name) and columns.fields(event_type, wanted)
+    ]
+    return _events(sources, shown, None, scope.where(), wanted)
 
 
-def _events(sources: Sources, event_types: Sequence[EventType], group: int | None, where: str) -> str:
+def _events(sources: Sources, event_types: Sequence[EventType], group: int | None, where: str, wanted: Wanted) -> str:
     """Return the SELECT of events, those of one group of types if it is given."""
-    typed = [f"{columns.from_files(event_type)} as {queries.identifier(event_type.name)}" for event_type in event_types]
-    return queries.fill(_EVENTS, columns=[_ENVELOPE, *typed], files=sources.scan(group), where=where)
+    typed = [
+        f"{columns.from_files(event_type, wanted)} as {queries.identifier(event_type.name)}"
+        for event_type in event_types
+    ]
+    steps = [columns.upcasts(event_type, wanted) for event_type in event_types if event_type.upcasts]
+    files = sources.scan({event_type.group for event_type in event_types}, group)
+    for step in itertools.zip_longest(*steps, fillvalue=()):  # those of all types beside each other
+        files, where = (
+            f"({queries.fill(_EVENTS, columns=['*', *itertools.chain(*step)], files=files, where=where)})",
+            "",
+        )
+    return queries.fill(_EVENTS, columns=[_ENVELOPE, *typed], files=files, where=where)
 
 
-def type_view(sources: Sources, event_type: EventType, scope: Scope) -> str:
+def type_view(sources: Sources, event_type: EventType, scope: Scope, wanted: Wanted) -> str:
     """Return the SELECT of one type's events, its payload flattened to columns with the types of its latest definition."""
     own = f"event_type = {queries.literal(event_type.name)}"
-    typed = [event_type] if columns.latest(event_type) is not None else []
-    rows = _events(sources, typed, event_type.group, scope.where(own))
-    return queries.fill(_TYPE, columns=[*_NAMES, *_fields(event_type)], rows=rows)
+    typed = [event_type] if columns.fields(event_type, wanted) else []
+    rows = _events(sources, typed, event_type.group, scope.where(own), wanted)
+    return queries.fill(_TYPE, columns=[*_NAMES, *_fields(event_type, wanted)], rows=rows)
 
 
-def _fields(event_type: EventType) -> list[str]:
+def _fields(event_type: EventType, wanted: Wanted) -> list[str]:
     """Return the SQL of a type's fields as columns of their own, named apart from the envelope's."""
     taken = {name.lower() for name in _NAMES}
     fields = {name.lower() for name in event_type.latest.fields}
@@ -191,54 +232,78 @@ def _fields(event_type: EventType) -> list[str]:
         while column.lower() in taken or (column != name and column.lower() in fields):
             column = f"payload_{column}"
         taken.add(column.lower())
+        if not wanted.has(name):
+            continue
         value = "null"
         if name in stored:
             value = f"{queries.identifier(event_type.name)}.{queries.identifier(name)}"
-            value = value if stored[name] == field.type else f"{value}::{_public(field.type)}"
+            value = columns.shown(value, stored[name], field.type)
         texts.append(f"{value} as {queries.identifier(column)}")
     return texts
 
 
-def _public(kind: types.FieldType) -> str:
-    """Return the DuckDB type as which a field is shown; a part of which nothing is known yet is JSON."""
-    return str(kind) if "NULL" not in str(kind) else "JSON"
-
-
-def events_effective(sources: Sources, event_types: Iterable[EventType], scope: Scope) -> str:
+def events_effective(sources: Sources, event_types: Iterable[EventType], scope: Scope, wanted: Wanted) -> str:
     """Return the SELECT of the events without those that were compensated and without their compensations."""
     whole = Scope(scope.at, scope.position)
-    return queries.fill(_EFFECTIVE, events=events(sources, event_types, scope), bare=events(sources, (), whole))
+    return queries.fill(
+        _EFFECTIVE, events=events(sources, event_types, scope, wanted), bare=events(sources, (), whole, wanted)
+    )
 
 
 def streams(sources: Sources, scope: Scope) -> str:
     """Return the SELECT of one row a stream."""
-    return queries.fill(_STREAMS, events=events(sources, (), scope))
+    return queries.fill(_STREAMS, events=events(sources, (), scope, Wanted()))
 
 
 def event_types(sources: Sources, registry: Registry, scope: Scope) -> str:
     """Return the SELECT of one row an event type, in the order in which the types came."""
     listed = [
+        queries.fill(_TYPE_ROW, number=str(number), view=queries.literal(t.view), versions=str(len(t.definitions)),
+                     unread=queries.literal(t.latest.unread), **_told(t.latest))
+        for number, t in enumerate(_known(registry, scope), 1)
+    ]  # fmt: skip
+    return queries.fill(_TYPES, types=listed or [_NO_TYPE], events=events(sources, (), scope, Wanted()))
+
+
+def schema_versions(registry: Registry, scope: Scope) -> str:
+    """Return the SELECT of one row a definition, in the order in which they came."""
+    listed = [
         queries.fill(
-            "select {number}, {name}, {view}, {version}, {versions}, {origin}, {fields}, make_timestamptz({recorded_at})",
-            number=str(number),
-            name=queries.literal(t.name),
-            view=queries.literal(t.view),
-            version=str(t.latest.version),
-            versions=str(len(t.definitions)),
-            origin=queries.literal(t.latest.origin),
-            fields=queries.literal(", ".join(f"{name} {field}" for name, field in t.latest.fields.items())),
-            recorded_at=str(t.latest.recorded_at),
+            _VERSION_ROW,
+            number=str(definition.registry_version),
+            upcast=queries.literal(None if definition.upcast is None else json.dumps(definition.upcast)),
+            schema=queries.literal(json.dumps(definition.schema)),
+            **_told(definition),
         )
-        for number, t in enumerate(registry)
+        for definition in _known(registry, scope).definitions
     ]
-    return queries.fill(_TYPES, types=" union all ".join(listed) or _NO_TYPES, events=events(sources, (), scope))
+    return queries.fill(_VERSIONS, versions=listed or [_NO_VERSION])
 
 
-def events_at(sources: Sources, registry: Registry, scope: Scope) -> str:
+def _known(registry: Registry, scope: Scope) -> Registry:
+    """Return the registry as it was known at the moment of a scope."""
+    return registry if scope.registry is None else registry.at(scope.registry)
+
+
+def _told(definition: Definition) -> dict[str, str]:
+    """Return what a relation tells of a definition, as SQL."""
+    fields = ", ".join(f"{name} {field}" for name, field in definition.fields.items())
+    return {
+        "name": queries.literal(definition.event_type),
+        "version": str(definition.version),
+        "origin": queries.literal(definition.origin),
+        "compatibility": queries.literal(definition.compatibility),
+        "validation": queries.literal(definition.validation),
+        "fields": queries.literal(fields),
+        "recorded_at": str(definition.recorded_at),
+    }
+
+
+def events_at(sources: Sources, event_types: Iterable[EventType], scope: Scope, wanted: Wanted) -> str:
     """Return the statement that makes the table macro ``events_at``."""
     return queries.fill(
         _EVENTS_AT,
-        events=events(sources, registry, scope),
+        events=events(sources, event_types, scope, wanted),
         seen=seen("t", "known_at", store_id=sources.store_id, head=sources.head),
     )
 

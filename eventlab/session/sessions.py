@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from eventlab import moments, queries
 from eventlab.errors import InvalidArgument, QueryError
+from eventlab.schemas import columns, upcasts
+from eventlab.schemas.columns import Wanted
 from eventlab.schemas.registry import GROUP_SIZE
 from eventlab.session import relations
 from eventlab.session.relations import Scope, Sources
@@ -23,7 +25,7 @@ from eventlab.session.tails import Tail, folder
 from eventlab.store.lakes import reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from eventlab.moments import Moment
     from eventlab.schemas import Registry
@@ -39,6 +41,9 @@ class States(Protocol):
 
     def names(self, registry: Registry) -> set[str]:
         """Return the names of all relations and macros of states."""
+
+    def text(self, name: str, registry: Registry) -> str:
+        """Return the SELECT behind a relation of a state."""
 
     def reads(self, name: str, registry: Registry) -> set[str]:
         """Return the words of the SELECT behind a relation of a state: a superset of the relations that it reads."""
@@ -64,6 +69,7 @@ class Session:
         self._kept = self._snapshot.sealed  # after which position the tail is here
         self._shapes: dict[tuple[int, int], str] = {}
         self._sources: tuple[tuple[int, int, list[str]], Sources] | None = None
+        self._functions: dict[str, str] = {}
         self.states: States | None = None  # set by the room of states, which is above this one
 
     def close(self) -> None:
@@ -121,12 +127,31 @@ class Session:
         QueryError
             If it is not one statement that reads, or names what does not exist.
         """
-        with self.lock:
-            known, cursor = self._cursor(query, scope or Scope(), registry, states=self.states if with_states else None)
+        states = self.states if with_states else None
         try:
+            with self.lock:
+                known, cursor = self._cursor(query, scope or Scope(), registry, states=states)
             return queries.select(cursor, query, params, relations=known)
         except QueryError as error:
-            raise _pointing(error, registry or self.store.registry(0)) from None
+            found = error
+        if (registry or self.store.registry(0)).wide:  # the error may be of what was left out
+            with self.lock:
+                known, cursor = self._cursor(query, scope or Scope(), registry, states=states, whole=True)
+            try:
+                return queries.select(cursor, query, params, relations=known)
+            except QueryError as error:
+                found = error
+        raise _pointing(found, registry or self.store.registry(0)) from None
+
+    @contextlib.contextmanager
+    def trying(self, registry: Registry) -> Iterator[None]:
+        """Let queries be tried with a registry that may never be: what is kept for its version is forgotten afterwards."""
+        with self.lock:
+            try:
+                yield
+            finally:
+                self._shapes = {key: path for key, path in self._shapes.items() if key[0] != registry.version}
+                self._sources = None
 
     @contextlib.contextmanager
     def working(self, reads: str, scope: Scope, registry: Registry) -> Iterator[queries.Connection]:
@@ -167,9 +192,14 @@ class Session:
         head, store = self.position, self.store
         registry = store.registry(store.journal.state().registry)
         instant, position, version = self._read_moment(at, head)
-        known, cut, _ = self._read_moment(known_at, head)
+        known, cut, basis = self._read_moment(known_at, head)
         position = min(position, cut, head if known is None else self._recorded_by(known))
-        return Scope(at=instant, position=position), registry if version is None else registry.at(version)
+        told = None if known_at is None else basis
+        if known_at is not None and basis is None:
+            told = registry.known_by(self._recorded_at(cut) if known is None else known)
+        return Scope(at=instant, position=position, registry=told), registry if version is None else registry.at(
+            version
+        )
 
     def _read_moment(self, moment: Moment | None, head: int) -> tuple[int | None, int, int | None]:
         """Return a moment as an instant (None: open), a position, and a registry version (None: the newest)."""
@@ -199,6 +229,11 @@ class Session:
         text = "select coalesce(max(position), 0) from events where recorded_at <= make_timestamptz($instant)"
         return int(self.rows(text, {"instant": instant})[0][0])  # type: ignore[call-overload, no-any-return]
 
+    def _recorded_at(self, position: int) -> int:
+        """Return when the event at a position was recorded; before all times for none."""
+        text = "select epoch_us(recorded_at) from events where position = $position"
+        return next((int(at) for (at,) in self.rows(text, {"position": position})), -(2**62))  # type: ignore[call-overload]
+
     def _cursor(
         self,
         query: str,
@@ -207,8 +242,12 @@ class Session:
         *,
         pinned: bool = True,
         states: States | None = None,
+        whole: bool = False,
     ) -> tuple[list[str], queries.Connection]:
-        """Return the names of all relations, and a pinned connection on which those that a query names exist."""
+        """Return the names of all relations, and a pinned connection on which those that a query names exist.
+
+        ``whole``: with all of their columns; else, of a wide registry, with those that the query can mean.
+        """
         if not isinstance(query, str):
             raise QueryError(f"a query is text, not {type(query).__name__}", hint="Write a SELECT or FROM.")
         self.refresh()
@@ -217,21 +256,33 @@ class Session:
         known = [*relations.NAMES, *registry.views]
         own = set(known) if words & _LISTING else words & set(known)
         folded = sorted(states.names(registry) & words) if states else []
+        texts = [query]
         if states is not None:
             for name in folded:
+                texts.append(states.text(name, registry))
                 own |= set(known) & states.reads(name, registry)
                 states.refresh(name, registry, scope)
         sources = self._scan(registry)
+        self._install(registry)
+        wanted = Wanted() if whole else _wanted(texts, registry)
         cursor = self._connection.cursor()
         if pinned:
             cursor.execute("begin")
         with reading(self.store.layout.lake):
             for name in own:
-                cursor.execute(_statement(name, sources, registry, scope))
+                cursor.execute(_statement(name, sources, registry, wanted, scope))
             for name in folded:
                 if states is not None:
                     states.prepare(cursor, name, registry, scope)
         return [*known, *(registry.states if states else ())], cursor
+
+    def _install(self, registry: Registry) -> None:
+        """Make the Python functions among the upcasts callable in SQL."""
+        for before, definition in registry.functions:
+            name = columns.function(definition)
+            if self._functions.get(name) != definition.upcast:
+                queries.function(self._connection, name, upcasts.batch(definition, before))
+                self._functions[name] = str(definition.upcast)
 
     def _scan(self, registry: Registry) -> Sources:
         """Return the files of the lake, each group headed by the shape that the registry gives it."""
@@ -270,20 +321,29 @@ def _pointing(error: QueryError, registry: Registry) -> QueryError:
     return QueryError(message, hint=hint, place=error.place, matches=[*fields, *error.matches])
 
 
-def _statement(name: str, sources: Sources, registry: Registry, scope: Scope) -> str:
-    """Return the statement that makes a relation."""
+def _wanted(texts: Sequence[str], registry: Registry) -> Wanted:
+    """Return what queries can mean of the typed columns: all, unless there are so many that leaving some out pays."""
+    if not registry.wide or any(queries.takes_all(text, registry.structs) for text in texts):
+        return Wanted()
+    return Wanted(frozenset().union(*map(queries.words, texts)))
+
+
+def _statement(name: str, sources: Sources, registry: Registry, wanted: Wanted, scope: Scope) -> str:
+    """Return the statement that makes a relation with the typed columns that are wanted."""
     match name:
         case "events":
-            text = relations.events(sources, registry, scope)
+            text = relations.events(sources, registry, scope, wanted)
         case "events_effective":
-            text = relations.events_effective(sources, registry, scope)
+            text = relations.events_effective(sources, registry, scope, wanted)
         case "streams":
             text = relations.streams(sources, scope)
         case "event_types":
             text = relations.event_types(sources, registry, scope)
+        case "schema_versions":
+            text = relations.schema_versions(registry, scope)
         case "events_at":
-            return relations.events_at(sources, registry, scope)
+            return relations.events_at(sources, registry, scope, wanted)
         case _:
             event_type = registry[registry.views[name]]
-            text = relations.type_view(sources, event_type, scope)
+            text = relations.type_view(sources, event_type, scope, wanted)
     return f"create temp view {queries.identifier(name)} as {text}"

@@ -193,9 +193,13 @@ class Catalog:
         """Return the names of all relations and macros of states."""
         return {f"{name}{suffix}" for name in registry.states for suffix in ("", *STATE_SUFFIXES)}
 
+    def text(self, name: str, registry: Registry) -> str:
+        """Return the SELECT behind a relation of a state."""
+        return self.find(_state(name, registry), registry).text or ""
+
     def reads(self, name: str, registry: Registry) -> set[str]:
         """Return the words of the SELECT behind a relation of a state."""
-        return queries.words(self.find(_state(name, registry), registry).text or "") | {"events"}
+        return queries.words(self.text(name, registry)) | {"events"}
 
     def refresh(self, name: str, registry: Registry, scope: Scope) -> None:
         """Bring up to date what a state is served from."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from eventlab import queries
 from eventlab.errors import QueryError
 from eventlab.states import folds
-from eventlab.states.splits import is_aggregate, replaced
+from eventlab.states.splits import is_aggregate
 
 if TYPE_CHECKING:
     from eventlab.session import Scope
@@ -194,7 +194,7 @@ class Measure:
             leaving=[f"-({part})" for _, part in numbered],
             none=["0" for _ in numbered],
             running=[f"sum(sum(m{number})) over (order by eventlab_bucket) as m{number}" for number, _ in numbered],
-            value=queries.rendered(replaced(self._tree, total_of)),
+            value=queries.rendered(queries.replaced(self._tree, total_of)),
         )
 
 

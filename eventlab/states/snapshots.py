@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eventlab import queries
+from eventlab.schemas.folders import folder_name
 from eventlab.session import Scope
 from eventlab.states import folds
-from eventlab.store.layouts import folder_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,7 +62,7 @@ def folder(root: Path, name: str, split: Split, registry: Registry) -> Path:
     text = folds.partial(split, Scope())
     lowered = text.lower()
     used = [
-        (t.name, t.latest.column, t.latest.document()["fields"])
+        (t.name, t.latest.column, t.latest.document()["fields"], [(d.version, d.upcast) for d in t.upcasts])
         for t in registry
         if queries.identifier(t.name)[1:-1].lower() in lowered
     ]

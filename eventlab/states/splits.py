@@ -14,7 +14,7 @@ from eventlab import queries
 from eventlab.errors import QueryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
 Tree = dict[str, Any]
 
@@ -132,14 +132,6 @@ def is_aggregate(node: Tree) -> bool:
     )
 
 
-def replaced(tree: Any, change: Callable[[Tree], Tree | None]) -> Any:  # noqa: ANN401 - a tree, or what one is made of
-    """Return a tree in which ``change`` has replaced nodes, the outermost first; None leaves a node and looks inside."""
-    if isinstance(tree, dict):
-        new = change(tree) if "class" in tree else None
-        return new if new is not None else {name: replaced(part, change) for name, part in tree.items()}
-    return [replaced(part, change) for part in tree] if isinstance(tree, list) else tree
-
-
 def column(name: str) -> Tree:
     """Return the tree of a column."""
     return {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", "query_location": 0, "column_names": [name]}
@@ -245,14 +237,14 @@ def _parts(node: Tree, columns: Collection[str]) -> Split:
         number = numbers.get(_form(tree, own))
         return None if number is None else column(f"k{number}")
 
-    outputs = [replaced(item, inner) for item in shown]
+    outputs = [queries.replaced(item, inner) for item in shown]
 
     def outer(tree: Tree) -> Tree | None:  # in HAVING a key comes before an alias, and an alias before a column
         made = inner(tree)
         alias = _single(tree)
         return outputs[listed.index(aliases[alias])] if made is None and alias in aliases else made
 
-    having = replaced(_inlined(node["having"], hidden), outer) if node["having"] else None
+    having = queries.replaced(_inlined(node["having"], hidden), outer) if node["having"] else None
     where = _inlined(node["where_clause"], hidden) if node["where_clause"] else None
     effective = node["from_table"]["table_name"].lower() == RELATIONS[1]
     return Split(
@@ -291,7 +283,7 @@ def _inlined(tree: Tree, aliases: dict[str, Tree]) -> Tree:
         others = {name: item for name, item in aliases.items() if name != alias}
         return {**_inlined(aliases[alias], others), "alias": ""}
 
-    made: Tree = replaced(tree, meant)
+    made: Tree = queries.replaced(tree, meant)
     return made
 
 
@@ -382,7 +374,7 @@ def _extreme(call: Tree, written: str, own: str, notes: list[str]) -> Tree:
 
 def _put(tree: Tree, **slots: Tree) -> Tree:
     """Return a tree in which columns are replaced by the expressions of their names."""
-    made: Tree = replaced(tree, lambda found: slots.get(_single(found) or ""))
+    made: Tree = queries.replaced(tree, lambda found: slots.get(_single(found) or ""))
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from eventlab.errors import (
     InvalidArgument,
     InvalidEvent,
     PartialDuplicate,
+    SchemaWarning,
     WrongExpectedVersion,
 )
 from eventlab.events import OPTIONAL, AppendResult, Event, encoded, named, new_ids, plain, same_content
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
-    from eventlab.schemas import Definition, Field, Registry
+    from eventlab.schemas import Definition, Registry
     from eventlab.store.journals import State
     from eventlab.store.lakes import Snapshot
     from eventlab.store.stores import Store
@@ -104,23 +106,6 @@ def append(store: Store, writes: Sequence[Write], *, guard: Callable[[State], No
     return AppendResult(
         rows[0][0], rows[-1][0], rows[-1][3], moments.moment_of(recorded_at, store.zone), duplicate=False
     )
-
-
-def define(store: Store, event_type: str, fields: Mapping[str, Field]) -> int:
-    """Define an event type durably, and return the version of its definition.
-
-    Raises
-    ------
-    SchemaIncompatible, InvalidEvent
-        If recorded events could not be read by it, or a name cannot be one.
-    """
-    with store.journal.write():
-        registry = store.registry(store.journal.state().registry)
-        definition = registry.define(event_type, fields, origin="defined", recorded_at=store.clock())
-        if definition is not None:
-            store.record_definitions([definition])
-    store.file_definitions()
-    return store.registry()[event_type].latest.version
 
 
 def _drafts(writes: Sequence[Write], zone: ZoneInfo) -> list[_Draft]:
@@ -220,10 +205,13 @@ def _typed(drafts: Sequence[_Draft], registry: Registry, store: Store) -> tuple[
         event_type = registry.get(draft.event_type)
         if event_type is not None:
             latest = event_type.latest
-            values = draft.values
-            lacking = [name for name in latest.required if values.get(name) is None] if latest.required else None
-            reason = f"{lacking[0]} is missing" if lacking else latest.fits(values)
+            if latest.validation == "off":
+                continue
+            reason = latest.refusal(draft.values, draft.payload)
             if reason is None:
+                continue
+            if latest.validation == "warn":
+                warnings.warn(f"{draft.event_type} for {draft.stream_id!r}: {reason}", SchemaWarning, stacklevel=6)
                 continue
             if latest.origin == "defined":
                 raise InvalidEvent(

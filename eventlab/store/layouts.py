@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 import os
 import tomllib
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import quote
 
 from eventlab import moments
 from eventlab.errors import InvalidArgument, StoreCorrupt, StoreNotFound, StoreReadOnly, StoreTooNew
+from eventlab.schemas import compatibilities
+from eventlab.schemas.folders import folder_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,6 @@ Partition = Literal["month", "day", "year"]
 PARTITIONS: dict[str, str] = {"month": "%Y-%m", "day": "%Y-%m-%d", "year": "%Y"}
 
 _OURS = {"store.toml", "journal.sqlite", "events", "schemas", "states", "snapshots", "audit", "reports", "quarantine"}
-_LONGEST_FOLDER = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,8 @@ class Layout:
         The zone in which times without an offset are read.
     strict
         Whether an event of a type that nobody defined is refused.
+    compatibility
+        The mode of compatibility of a type that is defined without one.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Layout:
     timezone: str
     strict: bool
     created: str
+    compatibility: str = "BACKWARD"
 
     @property
     def journal(self) -> Path:
@@ -87,20 +89,6 @@ class Layout:
         return self.schemas / folder_name(event_type) / f"{version}.json"
 
 
-def folder_name(name: str) -> str:
-    """Return a name as a folder can be called on any file system.
-
-    Examples
-    --------
-    >>> [folder_name(name) for name in ("OrderPlaced", "page view!", "..")]
-    ['OrderPlaced', 'page%20view%21', '%2E%2E']
-    """
-    quoted = quote(name, safe="").replace(".", "%2E").replace("~", "%7E")
-    if len(quoted) <= _LONGEST_FOLDER:
-        return quoted
-    return f"{quoted[:_LONGEST_FOLDER]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-
-
 def read(path: Path) -> Layout:
     """Return the layout of the store at ``path``.
 
@@ -131,7 +119,8 @@ def read(path: Path) -> Layout:
             hint="Install a newer eventlab.",
         )
     try:
-        layout = Layout(path, *(settings[key] for key in ("store_id", "partition", "timezone", "strict", "created")))
+        named = {key: settings[key] for key in ("store_id", "partition", "timezone", "strict", "created")}
+        layout = Layout(path, **named, compatibility=settings.get("compatibility", "BACKWARD"))
     except KeyError as missing:
         raise StoreCorrupt(f"{file} lacks {missing}", hint="Restore this small file from a backup.") from None
     if layout.partition not in PARTITIONS or version != FORMAT:
@@ -139,7 +128,7 @@ def read(path: Path) -> Layout:
     return layout
 
 
-def draft(path: Path, *, partition: str, timezone: str, strict: bool) -> Layout:
+def draft(path: Path, *, partition: str, timezone: str, strict: bool, compatibility: str) -> Layout:
     """Return the layout of a store that is to be made.
 
     Raises
@@ -150,6 +139,7 @@ def draft(path: Path, *, partition: str, timezone: str, strict: bool) -> Layout:
     if partition not in PARTITIONS:
         raise InvalidArgument(f"no partition {partition!r}", hint=f"Choose one of {', '.join(PARTITIONS)}.")
     moments.zone(timezone)
+    compatibilities.check_mode(compatibility)
     if path.exists() and not path.is_dir():
         raise InvalidArgument(f"{path} is a file", hint="Give a folder that is empty or does not exist.")
     others = [entry.name for entry in path.iterdir() if entry.name.split("-")[0] not in _OURS] if path.exists() else []
@@ -159,7 +149,9 @@ def draft(path: Path, *, partition: str, timezone: str, strict: bool) -> Layout:
             f"{path} holds other things already: {', '.join(sorted(others)[:5])}",
             hint="Give a folder that is empty or does not exist.",
         )
-    return Layout(path, uuid.uuid4().hex, partition, timezone, strict, dt.datetime.now(dt.UTC).isoformat())
+    return Layout(
+        path, uuid.uuid4().hex, partition, timezone, strict, dt.datetime.now(dt.UTC).isoformat(), compatibility
+    )
 
 
 def write(layout: Layout) -> Layout:
@@ -173,6 +165,7 @@ def write(layout: Layout) -> Layout:
             "timezone": layout.timezone,
             "strict": layout.strict,
             "created": layout.created,
+            "compatibility": layout.compatibility,
         }.items()
     )
     write_once(layout.path / "store.toml", text.encode())

@@ -9,6 +9,7 @@ process is gone, and brings the journal up to the lake.
 from __future__ import annotations
 
 import uuid
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eventlab import queries
-from eventlab.errors import IdempotencyConflict, InvalidArgument, InvalidEvent
+from eventlab.errors import IdempotencyConflict, InvalidArgument, InvalidEvent, SchemaWarning
 from eventlab.events import COLUMNS, same_content
 from eventlab.schemas.registry import inferred
 from eventlab.store import seals
@@ -140,8 +141,20 @@ def ingest(
             progress=progress,
         ) as staged,
     ):
-        load = _Load(store, staged, on_invalid=on_invalid, derived=mapping.event_id is None, progress=progress)
+        derived = mapping.event_id is None and mapping.format is None
+        _warn(staged)
+        load = _Load(store, staged, on_invalid=on_invalid, derived=derived, progress=progress)
         return load.run(chunk_rows)
+
+
+def _warn(staged: Staged) -> None:
+    """Tell of the rows that do not fit their types and are loaded all the same; where a warning is an error, nothing is."""
+    for event_type, misfits in staged.warned.items():
+        rows = (
+            "1 event does not fit its type" if misfits.count == 1 else f"{misfits.count:,} events do not fit their type"
+        )
+        message = f"{event_type}: {rows}, recorded all the same; first row {misfits.row + 1}: {misfits.reason}"
+        warnings.warn(message, SchemaWarning, stacklevel=4)
 
 
 class _Load:
@@ -182,15 +195,18 @@ class _Load:
         return int(queries.rows(self.connection, f"select count(*) from {rows}")[0][0])
 
     def _define(self) -> Registry:
-        """Define the types that nobody defined, as the rows have them."""
+        """Define the types that nobody defined, as the rows have them; the others are still as the rows were checked."""
         store = self.store
         with store.journal.write():
             registry = store.registry(store.journal.state().registry)
             added = []
+            expected = {**self.staged.checked, **dict.fromkeys(self.staged.kinds)}
+            for name, version in expected.items():
+                known = registry.get(name)
+                if known is not None and known.latest.origin == "defined" and known.latest.version != version:
+                    raise InvalidEvent(f"event type {name!r} was defined while the load ran", hint="Run it again.")
             for name, kinds in self.staged.kinds.items():
                 known = registry.get(name)
-                if known is not None and known.latest.origin == "defined":
-                    raise InvalidEvent(f"event type {name!r} was defined while the load ran", hint="Run it again.")
                 fields = inferred(known.latest if known else None, kinds)
                 definition = registry.define(name, fields, origin="inferred", recorded_at=store.clock())
                 if definition is not None:
@@ -323,7 +339,7 @@ class _Load:
                 envelope=COLUMNS,
                 head=str(state.head),
                 recorded_at=str(recorded_at),
-                occurred_at="occurred_at" if self.staged.timed else f"make_timestamptz({recorded_at})",
+                occurred_at=f"coalesce(occurred_at, make_timestamptz({recorded_at}))",
                 schema_version=_schema_versions(registry, self._types()),
             )
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eventlab import queries
-from eventlab.errors import InvalidSource, near
+from eventlab.errors import InvalidArgument, InvalidSource, near
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,10 +37,12 @@ class Mapping:
     payload
         None: the columns that are not themselves, bare, another argument. A list of columns; names with an expression
         each; or one expression that yields a STRUCT or a JSON object.
+    format
+        ``"cloudevents"``: the rows are CloudEvents, and say all of this but, at most, the ``stream_id``.
     """
 
-    event_type: str
-    stream_id: str
+    event_type: str | None = None
+    stream_id: str | None = None
     occurred_at: str | None = None
     event_id: str | None = None
     payload: str | Sequence[str] | MappingType[str, str] | None = None
@@ -48,6 +50,7 @@ class Mapping:
     metadata: str | None = None
     correlation_id: str | None = None
     causation_id: str | None = None
+    format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +95,21 @@ def parsed(connection: queries.Connection, mapping: Mapping) -> Parsed:
     ------
     InvalidSource
         If a text is not exactly one scalar expression.
+    InvalidArgument
+        If there is no such format, or it says itself what is given.
     """
     given = {name: getattr(mapping, name) for name in ARGUMENTS}
+    if mapping.format is not None:
+        _check_format(mapping)
+        stream = mapping.stream_id
+        return Parsed({} if stream is None else {"stream_id": _expression(connection, "stream_id", stream)}, None, None)
     if given["event_type"] is None or given["stream_id"] is None:
         message = "event_type and stream_id must be given"
-        raise InvalidSource(message, hint="Give SQL over the source's columns: a column, or text: \"'page_view'\".")
+        raise InvalidSource(
+            message,
+            hint="Give SQL over the source's columns: a column, or text: \"'page_view'\"; "
+            'CloudEvents say both: format="cloudevents".',
+        )
     parts = {name: _expression(connection, name, text) for name, text in given.items() if text is not None}
     payload = mapping.payload
     if payload is None:
@@ -112,6 +125,19 @@ def parsed(connection: queries.Connection, mapping: Mapping) -> Parsed:
         raise InvalidSource(message, hint="Give a list of columns, a dict of name to expression, or one expression.")
     fields = {name: _expression(connection, f"payload[{name!r}]", text) for name, text in items}
     return Parsed(parts, _distinct(fields), None)
+
+
+def _check_format(mapping: Mapping) -> None:
+    """Raise InvalidArgument if a format is none, or if arguments are given that are the CloudEvents' own."""
+    if mapping.format != "cloudevents":
+        message = f"format is {mapping.format!r}"
+        raise InvalidArgument(message, hint='Choose "cloudevents", or leave it out and say what the columns are.')
+    given = [name for name in (*ARGUMENTS, "payload") if name != "stream_id" and getattr(mapping, name) is not None]
+    if given:
+        message = f"{', '.join(given)}: CloudEvents say that themselves"
+        raise InvalidArgument(
+            message, hint='With format="cloudevents", give the source alone, and stream_id if need be.'
+        )
 
 
 def _distinct(fields: dict[str, Expression]) -> dict[str, Expression]:

@@ -55,6 +55,11 @@ when occurred_at is null then
 when not isfinite(occurred_at) or year(occurred_at at time zone 'UTC') not between 1 and 9999
     then 'occurred_at ' || occurred_at::varchar || ' is outside the years 1 to 9999'
 """
+IN_YEARS = "{instant} between timestamptz '0001-01-01 00:00:00+00' and timestamptz '9999-12-31 23:59:59.999999+00'"
+TOO_LARGE = f"""
+when strlen(payload) > {PAYLOAD_BYTES}
+    then 'the payload has ' || strlen(payload) || ' bytes, at most {PAYLOAD_BYTES} are allowed'
+"""
 # RFC 9562, version 8: the digest with the bits of version and variant set. U+001F is in no name and in no JSON text.
 ID_OF = """
 ((md5_number({content}) & 340282366920937330081583660661634760703::uhugeint)
@@ -94,7 +99,8 @@ class Plan:
 
     def envelope(self) -> list[str]:
         """Return the columns of the envelope that the plan gives, in their order."""
-        return [name for name in ("stream_id", "event_type", "occurred_at", *OPTIONAL, "payload") if name in self.inner]
+        names = ("stream_id", "event_type", "occurred_at", *OPTIONAL, "compensates", "payload")
+        return [name for name in names if name in self.inner]
 
     def statement(self) -> str:
         """Return the statement that makes ``built``, a row for each row of the source, in its order."""
@@ -117,21 +123,21 @@ def plan(connection: Connection, source: Source, parsed: Parsed, kinds: Mapping[
 
     ``kinds`` are the types of the keys of a JSON source.
     """
-    relation, columns = _relation(source, parsed, kinds)
+    relation, columns = relation_of(source, parsed, kinds)
     natives = {e: mappings.bound(connection, e, relation, columns) for e in parsed.parts.values()}
-    made = Plan(_text(parsed.parts["event_type"], natives[parsed.parts["event_type"]]), relation)
+    made = Plan(text_of(parsed.parts["event_type"], natives[parsed.parts["event_type"]]), relation)
     for name in ("event_type", "stream_id", "event_id"):
         if name in parsed.parts:
-            made.inner[name] = _text(parsed.parts[name], natives[parsed.parts[name]])
-            made.faults.append(_name_fault(name, optional=False))
+            made.inner[name] = text_of(parsed.parts[name], natives[parsed.parts[name]])
+            made.faults.append(fault_of_name(name, optional=False))
             made.fine.append(f"regexp_full_match({name}, '[!-~]{{1,512}}')")
     made.given_id = "event_id" in parsed.parts
     if "occurred_at" in parsed.parts:
         _time(made, parsed.parts["occurred_at"], natives[parsed.parts["occurred_at"]], timezone)
     for name in ("actor", "correlation_id", "causation_id"):
         if name in parsed.parts:
-            made.inner[name] = _text(parsed.parts[name], natives[parsed.parts[name]])
-            made.faults.append(_name_fault(name, optional=True))
+            made.inner[name] = text_of(parsed.parts[name], natives[parsed.parts[name]])
+            made.faults.append(fault_of_name(name, optional=True))
             made.fine.append(f"coalesce(regexp_full_match({name}, '[!-~]{{1,512}}'), true)")
     if "metadata" in parsed.parts:
         _metadata(made, parsed.parts["metadata"], natives[parsed.parts["metadata"]])
@@ -139,7 +145,7 @@ def plan(connection: Connection, source: Source, parsed: Parsed, kinds: Mapping[
     return made
 
 
-def _relation(source: Source, parsed: Parsed, kinds: Mapping[str, FieldType]) -> tuple[str, list[str]]:
+def relation_of(source: Source, parsed: Parsed, kinds: Mapping[str, FieldType]) -> tuple[str, list[str]]:
     """Return what expressions read from, and the names of its columns; of JSON the keys that are named."""
     if not source.is_json:
         return "source", list(source.columns)
@@ -182,7 +188,7 @@ def _shape_of(kind: FieldType) -> str:
     return wrapped[len('{"x": ') : -1]
 
 
-def _text(expression: Expression, native: queries.Type) -> str:
+def text_of(expression: Expression, native: queries.Type) -> str:
     """Return the SQL of an expression as text; a value that cannot be computed is NULL."""
     if str(native) == "JSON":
         return f"json_extract_string({expression.sql}, '$')"
@@ -193,7 +199,7 @@ def _text(expression: Expression, native: queries.Type) -> str:
     return said if native.id == "varchar" and expression.bare else f"try(({said})::varchar)"
 
 
-def _name_fault(name: str, *, optional: bool) -> str:
+def fault_of_name(name: str, *, optional: bool) -> str:
     """Return the branches of the fault of a name: those of ``events.name_fault``."""
     parts = {"column": name, "what": queries.literal(name), "most": str(NAME_LENGTH)}
     template = _NAME_FAULT if optional else _NULL_FAULT + _NAME_FAULT
@@ -229,9 +235,7 @@ def _time(made: Plan, expression: Expression, native: queries.Type, timezone: st
         raise InvalidSource(message, hint="Give a timestamp, a date, or ISO 8601 text.")
     shown = "occurred_text" if "occurred_text" in made.inner else "null::varchar"
     made.faults.append(_TIME_FAULT.replace("occurred_text", shown))
-    made.fine.append(
-        "occurred_at between timestamptz '0001-01-01 00:00:00+00' and timestamptz '9999-12-31 23:59:59.999999+00'"
-    )
+    made.fine.append(IN_YEARS.replace("{instant}", "occurred_at"))
 
 
 def _local(naive: str, timezone: str, *, utc: bool) -> str:
@@ -293,14 +297,11 @@ def _payload(connection: Connection, made: Plan, source: Source, parsed: Parsed,
         _struct(made, parts, None)
     if made.fields is None and "shape" not in made.inner:
         made.inner["shape"] = sources.SHAPE.replace("{text}", made.inner["payload"])
-        made.inner["keys"] = _keys(made.inner["payload"])
-    made.faults.append(
-        f"when strlen(payload) > {PAYLOAD_BYTES} then 'the payload has ' || strlen(payload) || "
-        f"' bytes, at most {PAYLOAD_BYTES} are allowed'"
-    )
+        made.inner["keys"] = count_of_keys(made.inner["payload"])
+    made.faults.append(TOO_LARGE)
 
 
-def _keys(text: str) -> str:
+def count_of_keys(text: str) -> str:
     """Return the SQL of how many keys an object has at all depths, if it is written as usual."""
     return f"((strlen({text}) - strlen(replace({text}, '\":', ''))) // 2)::integer"
 
@@ -314,7 +315,7 @@ def _line(made: Plan, taken: frozenset[str]) -> None:
         patch = "{" + ", ".join(f"{_quoted(key)}: null" for key in sorted(made.taken)) + "}"
         patched = f"json_merge_patch(__line, {queries.literal(patch)})::varchar"
     made.inner["payload"] = _object("__line", patched)
-    made.inner["shape"], made.inner["keys"] = "__shape", _keys("__line")
+    made.inner["shape"], made.inner["keys"] = "__shape", count_of_keys("__line")
     made.line_shape = True
     made.faults.insert(0, "when payload is null then coalesce(json_fault(__line), 'is no JSON object')")
 

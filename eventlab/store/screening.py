@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from eventlab import events, queries
-from eventlab.schemas import types
+from eventlab.schemas import types, validators
+from eventlab.store import doubts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -27,16 +28,6 @@ if TYPE_CHECKING:
 Kinds = tuple[tuple[str, "FieldType"], ...]
 MANY = 10_000  # distinct structures beyond which they are no longer looked at one by one
 _BATCH = 20_000
-
-_TEXTS = {
-    "DATE": r"[1-9]\d{3}-\d\d-\d\d",
-    "TIME": r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d([.]\d{1,6})?",
-    "TIMESTAMP": r"[1-9]\d{3}-\d\d-\d\d([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.]\d{1,6})?)?)?",
-    "TIMESTAMPTZ": r"[1-9]\d{3}-\d\d-\d\d([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.]\d{1,6})?)?(Z|[+-](0\d|1[0-4]):[0-5]\d)?)?",
-    "UUID": r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
-}
-_WHOLE = frozenset({"BIGINT", "UBIGINT"})
-_NUMBERS = frozenset({*_WHOLE, "DOUBLE", "HUGEINT", "UHUGEINT"})
 
 
 @dataclass(frozen=True)
@@ -165,32 +156,82 @@ def keys_at_once(connection: Connection, text: str, relation: str, group: str) -
     return {name: tuple(fields) for name, fields in kinds.items()}
 
 
-def screen(connection: Connection, plan: Plan, definition: Definition, found: list[Shape] | None) -> None:
-    """Mark the rows of one type whose payloads do not fit its definition."""
-    own = [shape for shape in found or () if shape.event_type == definition.event_type]
-    condition = "true" if found is None else _doubts(definition, own, plan.shape[0])
-    if not condition:
-        return
-    reader = queries.batches(
-        connection,
-        f"select rowid as number, payload from built where fault is null "
-        f"and event_type = {queries.literal(definition.event_type)} and ({condition})",
-        size=_BATCH,
-    )
+def of_columns(plan: Plan) -> dict[str, object] | None:
+    """Return the structure that payloads of typed columns have; None where it differs from row to row."""
+    if plan.fields is None:
+        return None
+    found = {name: _of_column(part.kind) for name, part in plan.fields.items()}
+    return None if None in found.values() else {name: doubts.Nullable(part) for name, part in found.items()}
+
+
+def _of_column(kind: FieldType) -> object:
+    """Return the structure of the values of a column that are not NULL; None where each may have its own."""
+    match kind.kind:
+        case "BIGINT" | "DOUBLE" | "BOOLEAN" | "NULL":
+            return kind.kind
+        case "DECIMAL":
+            return "DOUBLE" if kind.scale else None
+        case "STRUCT":
+            fields = {name: _of_column(child) for name, child in kind.fields}
+            return None if None in fields.values() else {name: doubts.Nullable(part) for name, part in fields.items()}
+        case "LIST" if kind.item is not None and (item := _of_column(kind.item)) is not None:
+            return [item]
+    return "VARCHAR" if kind.kind in types.TEXTUAL else None
+
+
+@dataclass(frozen=True)
+class Misfits:
+    """The payloads of one type that do not fit its definition: how many, and the first of them.
+
+    Attributes
+    ----------
+    row
+        The number of the first row, from 0.
+    """
+
+    count: int
+    row: int
+    reason: str
+
+
+def screen(
+    connection: Connection, plan: Plan, definition: Definition, found: list[Shape] | dict[str, object] | None
+) -> Misfits | None:
+    """Look for the payloads of one type that do not fit its definition, and mark their rows if it is enforced.
+
+    ``found``: the shapes of payloads, or the one structure that all of them have; None if that is not known.
+    """
+    texts = doubts.Texts()
+    doubt = doubts.LOOK
+    if isinstance(found, dict):
+        doubt = _asked(definition, found, texts)
+    elif found is not None:
+        own = [shape for shape in found if shape.event_type == definition.event_type]
+        doubt = _doubt(definition, own, texts)
+    if doubt == doubts.FINE:
+        return None
+    rows = texts.relation(f"fault is null and event_type = {queries.literal(definition.event_type)}", plan.shape[0])
+    query = f"select number, payload from {rows} where {' or '.join(doubt)}"
     faults: dict[int, str] = {}
+    first: tuple[int, str] | None = None
+    count = 0
+    for number, reason in _misfits(queries.batches(connection, query, size=_BATCH), definition):
+        count += 1
+        first = min(first, (number, reason)) if first else (number, reason)
+        if definition.validation == "enforce":
+            faults[number] = f"{definition.event_type}: {reason}"
+    mark(connection, faults)
+    return Misfits(count, *first) if first else None
+
+
+def _misfits(reader: pa.RecordBatchReader, definition: Definition) -> Iterator[tuple[int, str]]:
+    """Yield the rows whose payloads do not fit, each with the reason that an append would give."""
     decode = events.decoded_exactly if definition.has_decimals else events.decoded
     for batch in reader:
         for number, text in zip(batch["number"].to_pylist(), batch["payload"].to_pylist(), strict=True):
-            reason = misfit(definition, decode(text))
+            reason = validators.reason(definition, decode(text), text)
             if reason is not None:
-                faults[number] = f"{definition.event_type}: {reason}"
-    mark(connection, faults)
-
-
-def misfit(definition: Definition, payload: dict[str, Any]) -> str | None:
-    """Return why a payload does not fit a definition; None if it does."""
-    absent = next((name for name in definition.required if payload.get(name) is None), None)
-    return f"{absent} is missing" if absent is not None else definition.fits(payload)
+                yield number, reason
 
 
 def mark(connection: Connection, faults: dict[int, str]) -> None:
@@ -203,66 +244,39 @@ def mark(connection: Connection, faults: dict[int, str]) -> None:
     connection.unregister("verdicts")
 
 
-def _doubts(definition: Definition, found: list[Shape], key: str) -> str:
-    """Return the condition that every payload which does not fit meets; empty if all fit."""
-    bad: set[int] = set()
-    tests: set[str] = set()
+def _doubt(definition: Definition, found: list[Shape], texts: doubts.Texts) -> doubts.Doubt:
+    """Return the doubt about the payloads of a type, by their shapes."""
+    bad: list[int] = []
+    fair: list[doubts.Doubt] = []
     for shape in found:
-        doubts = {
-            _doubt(kind, shape.structure.get(name, "NULL"), _pointer("", name))
-            for name, kind in definition.kinds.items()
-        }
-        lacks = any(shape.structure.get(name, "NULL") == "NULL" for name in definition.required)
-        if lacks or "true" in doubts:
-            bad.add(shape.key)
+        asked = _asked(definition, _normal(shape.structure), texts)
+        if asked == doubts.LOOK:
+            bad.append(shape.key)
         else:
-            tests |= doubts - {""}
-    if bad:
-        tests.add(f"{key} in ({', '.join(f'{number}::ubigint' for number in sorted(bad))})")
-    return " or ".join(f"coalesce({test}, true)" for test in sorted(tests))
+            fair.append(asked)
+    listed = ", ".join(f"{number}::ubigint" for number in sorted(bad))
+    return doubts.either([(f"shape in ({listed})",) if bad else doubts.FINE, *fair])
 
 
-def _pointer(path: str, name: str) -> str:
-    """Return the JSON pointer to a key below ``path``."""
-    return f"{path}/{name.replace('~', '~0').replace('/', '~1')}"
+def _asked(definition: Definition, structure: Any, texts: doubts.Texts) -> doubts.Doubt:  # noqa: ANN401 - of an object
+    """Return the doubt about payloads of one structure: by required fields, by types, by the contract."""
+    parts = {name: structure.get(name, "NULL") for name in {*definition.required, *definition.kinds}}
+    if any(parts[name] == "NULL" for name in definition.required):
+        return doubts.LOOK
+    columns = [name for name in definition.required if isinstance(parts[name], doubts.Nullable)]
+    asked: list[doubts.Doubt] = [(f"{texts.at((name,))} is null",) for name in columns]
+    asked += [doubts.of_type(kind, parts[name], (name,), texts) for name, kind in definition.kinds.items()]
+    if definition.validator is not None:
+        asked.append(doubts.of_contract(definition.schema, structure, (), texts))
+    return doubts.either(asked)
 
 
-def _doubt(kind: FieldType, structure: object, path: str) -> str:  # noqa: PLR0911 - one line a kind
-    """Return the condition that a value which does not fit meets: '' if all fit, 'true' if the values must be looked at."""
-    if structure == "NULL" or kind.kind == "JSON":
-        return ""
-    text = f"json_extract_string(payload, {queries.literal(path)})"
-    if not isinstance(structure, str):
-        return _nested(kind, structure, path)
-    if kind.kind in types.INTEGERS and structure in _WHOLE:
-        return f"({text} is not null and try_cast({text} as {kind.kind}) is null)"
-    if kind.kind in {"FLOAT", "DOUBLE"} and structure in _NUMBERS:
-        return ""
-    if kind.kind == structure and structure in {"BOOLEAN", "VARCHAR"}:
-        return ""
-    if kind.kind == "DECIMAL" and (structure in _NUMBERS or structure == "VARCHAR"):
-        whole, scale = kind.precision - kind.scale, kind.scale
-        pattern = f"-?\\d{{1,{max(whole, 1)}}}([.]\\d{{1,{scale}}})?" if scale else f"-?\\d{{1,{max(whole, 1)}}}([.]0)?"
-        exact = "" if whole else "true or "
-        return f"({text} is not null and ({exact}length({text}) > 15 or not regexp_full_match({text}, {queries.literal(pattern)})))"
-    if kind.kind in _TEXTS and structure == "VARCHAR":
-        pattern = queries.literal(_TEXTS[kind.kind])
-        return f"({text} is not null and (not regexp_full_match({text}, {pattern}) or try_cast({text} as {kind.kind}) is null))"
-    if kind.kind == "ENUM" and structure == "VARCHAR":
-        return f"({text} is not null and {text} not in ({', '.join(map(queries.literal, kind.values))}))"
-    return "true"
-
-
-def _nested(kind: FieldType, structure: object, path: str) -> str:
-    """Return the doubt about an object or a list: of a list or a map none only if no item can be a misfit."""
-    if kind.kind == "STRUCT" and isinstance(structure, dict):
-        doubts = [_doubt(child, structure.get(name, "NULL"), _pointer(path, name)) for name, child in kind.fields]
-        return "true" if "true" in doubts else " or ".join(f"coalesce({doubt}, true)" for doubt in doubts if doubt)
-    if kind.item is None:
-        return "true"
-    items: Iterator[object] | None = None
-    if kind.kind == "LIST" and isinstance(structure, list):
-        items = iter(structure)
-    elif kind.kind == "MAP" and isinstance(structure, dict):
-        items = iter(structure.values())
-    return "true" if items is None or any(_doubt(kind.item, part, "/") for part in items) else ""
+def _normal(structure: object, *, merged: bool = False) -> object:
+    """Return a structure of DuckDB's with what it calls JSON told apart: an empty object, items that differ."""
+    if isinstance(structure, dict):
+        return {name: _normal(part, merged=merged) for name, part in structure.items()}
+    if isinstance(structure, list):
+        return [_normal(part, merged=True) for part in structure]
+    if structure == "JSON":
+        return doubts.MIXED if merged else {}
+    return structure

@@ -19,14 +19,14 @@ import pyarrow as pa
 from eventlab import events, queries
 from eventlab.errors import InvalidEvent, near
 from eventlab.schemas import types
-from eventlab.store import mappings, objects, plans, screening, sources
+from eventlab.store import cloudevents, mappings, objects, plans, screening, sources
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from eventlab.queries import Connection
     from eventlab.schemas import FieldType, Registry
-    from eventlab.store.mappings import Mapping
+    from eventlab.store.mappings import Mapping, Parsed
     from eventlab.store.plans import Plan
     from eventlab.store.sources import Source
 
@@ -49,8 +49,12 @@ class Staged:
         How many events are staged, came earlier in this source under the same id, and are refused.
     kinds
         The types of the fields of each event type that is unknown or inferred.
+    checked
+        The version of each defined event type by which its events were checked.
+    warned
+        The event types whose validation is "warn", each with the rows that do not fit and are staged all the same.
     timed
-        Whether events say when they occurred; if not, ``occurred_at`` is NULL throughout.
+        Whether events say when they occurred; ``occurred_at`` is NULL of those that do not.
     source
         What the source is called.
     """
@@ -61,6 +65,8 @@ class Staged:
     repeated: int = 0
     refused: int = 0
     kinds: dict[str, tuple[tuple[str, FieldType], ...]] = field(default_factory=dict)
+    checked: dict[str, int] = field(default_factory=dict)
+    warned: dict[str, screening.Misfits] = field(default_factory=dict)
     timed: bool = False
     source: str = ""
 
@@ -120,7 +126,7 @@ def stage(
         parsed = mappings.parsed(staged.connection, mapping)
         opened = sources.opened(staged.connection, source)
         staged.source = opened.name
-        plan = plans.plan(staged.connection, opened, parsed, _keys(staged.connection, opened), timezone)
+        plan = _planned(staged.connection, opened, parsed, mapping.format, timezone)
         objects.install(staged.connection, plan.taken, plan.picked)
         tell("building", None)
         with queries.sourced(opened.name):
@@ -133,6 +139,13 @@ def stage(
         staged.close()
         raise
     return staged
+
+
+def _planned(connection: Connection, source: Source, parsed: Parsed, given: str | None, timezone: str) -> Plan:
+    """Return how events are made of the rows of a source in the format that is given."""
+    if given is None:
+        return plans.plan(connection, source, parsed, _keys(connection, source), timezone)
+    return cloudevents.plan(connection, source, parsed, _keys(connection, source) if parsed.parts else {})
 
 
 def _keys(connection: Connection, source: Source) -> dict[str, FieldType]:
@@ -170,18 +183,21 @@ def _check(staged: Staged, source: Source, plan: Plan, registry: Registry, *, st
         )
     ]
     names = _types(connection, registry, found, strict=strict)
-    defined = [name for name in names if (known := registry.get(name)) and known.latest.origin == "defined"]
-    free = [name for name in names if name not in set(defined)]
+    defined = [known.latest for name in names if (known := registry.get(name)) and known.latest.origin == "defined"]
+    checked = [definition for definition in defined if definition.validation != "off"]
+    staged.checked = {definition.event_type: definition.version for definition in defined}
+    free = [name for name in names if name not in staged.checked]
+    columns = screening.of_columns(plan)
     shapes: list[screening.Shape] | None = []
     if plan.fields is None:
         shapes = screening.shapes(connection, plan)
         screening.repeated_keys(connection, plan, shapes)
-    elif defined:
-        shapes = screening.shapes(connection, plan, only=defined)
-    for name in defined:
-        known = registry.get(name)
-        if known is not None:
-            screening.screen(connection, plan, known.latest, shapes)
+    elif checked and columns is None:
+        shapes = screening.shapes(connection, plan, only=[definition.event_type for definition in checked])
+    for definition in checked:
+        misfits = screening.screen(connection, plan, definition, shapes if columns is None else columns)
+        if misfits is not None and definition.validation == "warn":
+            staged.warned[definition.event_type] = misfits
     if plan.fields is not None:
         kinds = _typed_kinds(connection, plan) if free else {}
     else:

@@ -10,6 +10,8 @@ from eventlab import moments, queries
 from eventlab.errors import InvalidArgument, StoreCorrupt, StoreReadOnly
 from eventlab.events import COLUMNS
 from eventlab.schemas import Definition, Registry, StateText
+from eventlab.schemas.folders import folder_name
+from eventlab.schemas.registry import BACKWARD
 from eventlab.store import journals, layouts
 from eventlab.store.journals import Journal
 from eventlab.store.lakes import Lake, reading, writing
@@ -162,6 +164,7 @@ def open_store(
     partition: str | None,
     timezone: str | None,
     strict: bool | None,
+    compatibility: str | None = None,
     read_only: bool,
     clock: Callable[[], int] = moments.now,
 ) -> Store:
@@ -175,7 +178,13 @@ def open_store(
         If a setting differs from the one with which the store was made.
     """
     if create and not read_only and not (path / "store.toml").exists():
-        made = layouts.draft(path, partition=partition or "month", timezone=timezone or "UTC", strict=bool(strict))
+        made = layouts.draft(
+            path,
+            partition=partition or "month",
+            timezone=timezone or "UTC",
+            strict=bool(strict),
+            compatibility=compatibility or BACKWARD,
+        )
         with writing(path):
             layouts.make_folder(path)
         journals.create(made.journal)
@@ -184,7 +193,8 @@ def open_store(
             layout = layouts.write(made)
     else:
         layout = layouts.read(path)
-    for name, given in (("partition", partition), ("timezone", timezone), ("strict", strict)):
+    settings = {"partition": partition, "timezone": timezone, "strict": strict, "compatibility": compatibility}
+    for name, given in settings.items():
         kept = getattr(layout, name)
         if given is not None and given != kept:
             raise InvalidArgument(
@@ -211,4 +221,4 @@ def _file(layout: Layout, entry: Entry) -> tuple[Path, bytes]:
         return layout.definition(entry.event_type, entry.version), _text(entry).encode()
     facts = json.dumps({name: value for name, value in entry.document().items() if name != "text"})
     text = f"-- {facts}\n" + ("-- dropped\n" if entry.text is None else f"{entry.text}\n")
-    return layout.states / layouts.folder_name(entry.state) / f"{entry.version}.sql", text.encode()
+    return layout.states / folder_name(entry.state) / f"{entry.version}.sql", text.encode()

@@ -365,7 +365,7 @@ def test_a_basis_keeps_the_types_of_its_time(log: el.EventLog) -> None:
     }
     before = {name: ask(view.state("s")) for name, ask in asked.items()}
     told = {name: (result.relation.types, rows(result)) for name, result in before.items()}
-    log.define("Placed", {"amount": "DOUBLE", "by": "VARCHAR"})
+    log.define("Placed", {"amount": "DOUBLE", "by": "VARCHAR"}, upcast={"amount": "amount"})
     log.append("order-1", el.Event("Placed", {"amount": 0.125}, occurred_at=day(1)))
     for _ in range(2):
         again = log.at(view.basis).state("s")
