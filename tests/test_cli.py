@@ -536,7 +536,7 @@ class TestTables:
         screen = io.StringIO()
         screen.isatty = lambda: True  # type: ignore[method-assign]
         monkeypatch.setattr(sys, "stdout", screen)
-        for name, value in {"COLUMNS": "60", "TERM": "dumb", "NO_COLOR": "1"}.items():
+        for name, value in {"COLUMNS": "60", "LINES": "25", "TERM": "dumb", "NO_COLOR": "1"}.items():
             monkeypatch.setenv(name, value)
         tables.print_table(["a", "b", "c"], [["x" * 100, "y" * 100, 1]] * 2, note="2 rows")
         lines = screen.getvalue().splitlines()
