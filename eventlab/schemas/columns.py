@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from eventlab import queries
 from eventlab.schemas import types
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from eventlab.schemas.registry import Definition, EventType
     from eventlab.schemas.types import FieldType
@@ -22,12 +23,19 @@ class Wanted:
     """The names that a query has: typed columns and fields that are not among them are left out. None: nothing is."""
 
     words: frozenset[str] | None = None
+    prefixed: bool = False  # whether a word begins with payload_, and so may mean any field
+
+    @classmethod
+    def by(cls, texts: Iterable[str]) -> Wanted:
+        """Return what the words of queries can mean."""
+        words = frozenset().union(*map(queries.words, texts))
+        return cls(words, any(word.startswith("payload_") for word in words))
 
     def has(self, name: str) -> bool:
         """Tell whether a query can mean what has this name, or ``payload_`` before it."""
-        if self.words is None:
+        if self.words is None or self.prefixed or name.lower() in self.words:
             return True
-        return queries.words(name) <= self.words or any(word.startswith("payload_") for word in self.words)
+        return not name.isidentifier() and queries.words(name) <= self.words
 
 
 def parsed(event_type: EventType, column: str) -> str:
@@ -69,38 +77,70 @@ def from_files(event_type: EventType, wanted: Wanted) -> str:
     return f"case when event_type = {queries.literal(event_type.name)} then struct_pack({parts}) end"
 
 
-def upcasts(event_type: EventType, wanted: Wanted) -> list[list[str]]:
-    """Return the steps in which old events become the latest version, each a list of columns over those of the step before.
+def upcasts(event_type: EventType, wanted: Wanted) -> list[dict[str, str]]:
+    """Return the steps in which old events become the latest version: the SQL of columns, by name, over those of the step before.
 
-    The first reads the versions before the first upcast from files, as the last of them; each further one applies an upcast to
-    what is there and reads the versions after it from files. A column holds a field with its own type, under the name that
-    ``held`` gives it.
+    The first step reads from files: each version between two upcasts as the last of them, NULL on the rows of others. Every
+    further one applies an upcast to what the step before made, and puts beside it the versions after the upcast, which the first
+    step has read. A field between two upcasts has its own type; ``held`` names its column.
     """
-    steps: list[list[str]] = []
-    before: Definition | None = None
-    for stage, names in zip(event_type.stages, _needed(event_type, wanted), strict=True):
-        last, own = stage[-1], f"event_type = {queries.literal(event_type.name)}"
-        made: Mapping[str, str] = {}
-        if before is not None:
+    own, known = f"event_type = {queries.literal(event_type.name)}", _version(event_type)
+    needed = list(zip(event_type.stages, _needed(event_type, wanted), strict=True))
+    read = {f"__{event_type.latest.number}": f"case when {own} then schema_version end"}
+    for stage, names in needed:
+        read |= {_read(stage, name, event_type): _stored(stage, name, event_type) for name in names}
+    steps = [read]
+    first, names = needed[0]
+    current = {held(first[-1], name): queries.identifier(held(first[-1], name)) for name in names}
+    for (earlier, _), (stage, names) in itertools.pairwise(needed):
+        old, before, last = f"{known} < {stage[0].version}", earlier[-1], stage[-1]
+        made = _made(stage[0], before, names)
+        inlined = _inlined(made, current)
+        if inlined is None:
+            steps += [] if all(queries.identifier(name) == sql for name, sql in current.items()) else [current]
             if isinstance(stage[0].upcast, str):
-                old = f"{own} and schema_version < {stage[0].version}"
-                steps.append([f"case when {old} then {_called(stage[0], before)} end as {_object(stage[0])}"])
-            made = _made(stage[0], before)
-        step = []
-        for name in names:
-            kind, cases = last.kinds[name], []
-            if before is not None:
-                value = made.get(name, "null")
-                cases.append(f"when {own} and schema_version < {stage[0].version} then {_tried(value, kind)}")
-            stored = last.stored.get(name)
-            if stored is not None:
-                value = shown(_field(stage, event_type, name, stored), stored, kind)
-                cases.append(f"when {own} and schema_version <= {last.version} then {value}")
-            text = f"case {' '.join(cases)} end" if cases else f"null::{public(kind)}"
-            step.append(f"{text} as {queries.identifier(held(last, name))}")
-        steps.append(step)
-        before = last
+                steps.append({_object(stage[0]): f"case when {old} then {_called(stage[0], before)} end"})
+        values = made if inlined is None else inlined
+        new = {
+            held(last, name): f"case when {old} then {_tried(values.get(name, 'null'), last.kinds[name])}"
+            f" else {queries.identifier(_read(stage, name, event_type))} end"
+            for name in names
+        }
+        if inlined is None:
+            steps.append(new)
+        current = new if inlined is not None else {name: queries.identifier(name) for name in new}
+    steps += [] if all(queries.identifier(name) == sql for name, sql in current.items()) else [current]
     return steps
+
+
+def _inlined(made: dict[str, str], current: dict[str, str]) -> dict[str, str] | None:
+    """Return the fields that an upcast makes as SQL of what it carries over and renames; None if it does more, or repeats one."""
+    names = {form: name for name in current for form in (name, queries.identifier(name))}
+    carried = {name: names[sql] for name, sql in made.items() if sql in names}
+    if len(carried) < len(made) or len(set(carried.values())) < len(carried):
+        return None
+    return {name: current[source] for name, source in carried.items()}
+
+
+def _version(event_type: EventType) -> str:
+    """Return the column of the version of an event of a type; it is NULL on the rows of others."""
+    return queries.identifier(f"__{event_type.latest.number}")
+
+
+def _read(stage: Sequence[Definition], name: str, event_type: EventType) -> str:
+    """Return the name of the column that holds a field of a stage as files have it."""
+    first = stage[0] is event_type.definitions[0]
+    return held(stage[-1], name) if first else f"{held(stage[-1], name)} from files"
+
+
+def _stored(stage: Sequence[Definition], name: str, event_type: EventType) -> str:
+    """Return the SQL that reads a field of a stage from files, NULL on the rows of all others."""
+    last = stage[-1]
+    kind, stored = last.kinds[name], last.stored.get(name)
+    if stored is None:
+        return f"null::{public(kind)}"
+    own = f"event_type = {queries.literal(event_type.name)} and {_within(stage)}"
+    return f"case when {own} then {shown(_field(stage, event_type, name, stored), stored, kind)} end"
 
 
 def _needed(event_type: EventType, wanted: Wanted) -> list[list[str]]:
@@ -112,8 +152,7 @@ def _needed(event_type: EventType, wanted: Wanted) -> list[list[str]]:
         if isinstance(stage[0].upcast, str):
             needed.append(list(kinds))
             continue
-        made = _made(stage[0], before)
-        texts = " ".join(made.get(name, "") for name in needed[-1])
+        texts = " ".join(_made(stage[0], before, needed[-1]).values())
         needed.append([name for name in kinds if queries.identifier(held(before, name))[1:-1] in texts])
     return needed[::-1]
 
@@ -138,13 +177,14 @@ def public(kind: FieldType) -> str:
     return str(kind) if "NULL" not in str(kind) else "JSON"
 
 
-def _made(definition: Definition, before: Definition) -> dict[str, str]:
-    """Return the SQL of each field that an upcast makes, over the columns that hold the version before."""
+def _made(definition: Definition, before: Definition, names: Iterable[str]) -> dict[str, str]:
+    """Return the SQL of those fields that an upcast makes, over the columns that hold the version before."""
     if isinstance(definition.upcast, str):
-        names = definition.stored
-        return {name: f"{_object(definition)}.{queries.identifier(name)}" for name in names}
-    carried = {name: queries.identifier(held(before, name)) for name in before.kinds if name in definition.kinds}
-    return {**carried, **(definition.bound or {})}
+        answer = queries.identifier(_object(definition))
+        return {name: f"{answer}.{queries.identifier(name)}" for name in names if name in definition.stored}
+    bound, kinds = definition.bound or {}, definition.kinds
+    carried = {n: queries.identifier(held(before, n)) for n in names if n in before.kinds and n in kinds}
+    return {**carried, **{name: bound[name] for name in names if name in bound}}
 
 
 def _called(definition: Definition, before: Definition) -> str:
@@ -159,8 +199,8 @@ def _called(definition: Definition, before: Definition) -> str:
 
 
 def _object(definition: Definition) -> str:
-    """Return the column of what the Python upcast to a definition returns."""
-    return queries.identifier(f"__{definition.number}_{definition.version}")
+    """Return the name of the column of what the Python upcast to a definition returns."""
+    return f"__{definition.number}_{definition.version}"
 
 
 def _tried(value: str, kind: FieldType) -> str:

@@ -93,7 +93,7 @@ class Definition:
         """The fields that files hold, with the types that they hold them in."""
         return {name: kind for name, field in self.fields.items() if (kind := types.stored(field.type)) is not None}
 
-    @property
+    @cached_property
     def kinds(self) -> dict[str, FieldType]:
         """The type of each field."""
         return {name: field.type for name, field in self.fields.items()}

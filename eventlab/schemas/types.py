@@ -13,7 +13,7 @@ import re
 import uuid
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any, cast
 
 from eventlab import queries
@@ -119,6 +119,12 @@ def field(text: object) -> Field:
         message = f"{text!r} is no type"
         hint = 'Write the name of a DuckDB type, like "VARCHAR" or "DECIMAL(18,2) NOT NULL".'
         raise InvalidArgument(message, hint=hint)
+    return _field(text)
+
+
+@lru_cache(maxsize=10_000)  # a registry has the same few types many times
+def _field(text: str) -> Field:
+    """Return the field that a text declares."""
     bare = _NOT_NULL.sub("", text)
     return Field(parse(bare), required=bare != text)
 

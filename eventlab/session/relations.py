@@ -16,7 +16,7 @@ from eventlab.schemas import columns
 from eventlab.schemas.columns import Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from eventlab.schemas import Registry
     from eventlab.schemas.registry import Definition, EventType
@@ -199,18 +199,23 @@ def events(sources: Sources, event_types: Iterable[EventType], scope: Scope, wan
 
 def _events(sources: Sources, event_types: Sequence[EventType], group: int | None, where: str, wanted: Wanted) -> str:
     """Return the SELECT of events, those of one group of types if it is given."""
-    typed = [
-        f"{columns.from_files(event_type, wanted)} as {queries.identifier(event_type.name)}"
-        for event_type in event_types
-    ]
-    steps = [columns.upcasts(event_type, wanted) for event_type in event_types if event_type.upcasts]
+    typed = {event_type.name: columns.from_files(event_type, wanted) for event_type in event_types}
     files = sources.scan({event_type.group for event_type in event_types}, group)
-    for step in itertools.zip_longest(*steps, fillvalue=()):  # those of all types beside each other
-        files, where = (
-            f"({queries.fill(_EVENTS, columns=['*', *itertools.chain(*step)], files=files, where=where)})",
-            "",
-        )
-    return queries.fill(_EVENTS, columns=[_ENVELOPE, *typed], files=files, where=where)
+    steps = [columns.upcasts(event_type, wanted) for event_type in event_types if event_type.upcasts]
+    if steps:
+        direct = {event_type.name for event_type in event_types if not event_type.upcasts}
+        kept = {**{name: name for name in COLUMNS}, **{name: sql for name, sql in typed.items() if name in direct}}
+        for step in itertools.zip_longest(*steps, fillvalue=dict[str, str]()):  # those of all types beside each other
+            made = {name: sql for part in step for name, sql in part.items()}
+            files, where = f"({queries.fill(_EVENTS, columns=_named(kept | made), files=files, where=where)})", ""
+            kept = {name: queries.identifier(name) for name in (*kept, *made)}
+        typed |= {name: queries.identifier(name) for name in direct}
+    return queries.fill(_EVENTS, columns=[_ENVELOPE, *_named(typed)], files=files, where=where)
+
+
+def _named(columns: Mapping[str, str]) -> list[str]:
+    """Return columns as a SELECT lists them."""
+    return [f"{sql} as {queries.identifier(name)}" for name, sql in columns.items()]
 
 
 def type_view(sources: Sources, event_type: EventType, scope: Scope, wanted: Wanted) -> str:

@@ -325,7 +325,7 @@ def _wanted(texts: Sequence[str], registry: Registry) -> Wanted:
     """Return what queries can mean of the typed columns: all, unless there are so many that leaving some out pays."""
     if not registry.wide or any(queries.takes_all(text, registry.structs) for text in texts):
         return Wanted()
-    return Wanted(frozenset().union(*map(queries.words, texts)))
+    return Wanted.by(texts)
 
 
 def _statement(name: str, sources: Sources, registry: Registry, wanted: Wanted, scope: Scope) -> str:
