@@ -122,6 +122,19 @@ def _inlined(made: dict[str, str], current: dict[str, str]) -> dict[str, str] | 
     return {name: current[source] for name, source in carried.items()}
 
 
+def upcast_payload(event_type: EventType) -> str:
+    """Return the SQL of a payload as upcasts make it of the latest version, over ``events``; NULL where it is as recorded."""
+    struct = queries.identifier(event_type.name)
+    stored, kinds = event_type.latest.stored, event_type.latest.kinds
+    values = {  # JSON is text to files, and would be text in the payload
+        name: f"try_cast({struct}.{queries.identifier(name)} as {public(kinds[name])})" for name in stored
+    }
+    parts = ", ".join(f"{queries.identifier(name)} := {value}" for name, value in values.items())
+    old = f"schema_version < {event_type.upcasts[-1].version}"
+    value = f"to_json(struct_pack({parts}))::varchar" if parts else "'{}'"
+    return f"case when {old} then {value} end"
+
+
 def _version(event_type: EventType) -> str:
     """Return the column of the version of an event of a type; it is NULL on the rows of others."""
     return queries.identifier(f"__{event_type.latest.number}")

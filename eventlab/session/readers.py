@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from eventlab import moments
+from eventlab import moments, queries
 from eventlab.errors import InvalidArgument
 from eventlab.events import COLUMNS, RecordedEvent, decoded, named
+from eventlab.schemas import columns
 from eventlab.session.relations import Scope
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ _CHUNK = 10_000  # positions that are read at once
 _POLL = 0.05  # seconds from one look for new events to the next
 
 _SELECTED = ", ".join(f"epoch_us({name})" if name.endswith("_at") else name for name in COLUMNS)
-_RANGE = f"select {_SELECTED} from events where position > $after and position <= $through"
+_RANGE = "select {columns} from events where position > $after and position <= $through"
 _EVENT = f"select {_SELECTED} from events where event_id = $event_id"
-_STREAM = f"select {_SELECTED} from events where stream_id = $stream_id order by version"
+_STREAM = "select {columns} from events where stream_id = $stream_id order by version"
 
 
 def event(session: Session, event_id: str) -> Iterator[RecordedEvent]:
@@ -38,13 +39,17 @@ def read(
     limit: int | None = None,
     event_types: Iterable[str] | None = None,
     scope: Scope,
+    latest: bool = False,
 ) -> Iterator[RecordedEvent]:
-    """Return the events beyond position ``after``, at most ``limit``, in position order."""
+    """Return the events beyond position ``after``, at most ``limit``, in position order.
+
+    ``latest``: their payloads as upcasts make them of the latest version of their type, not as they were recorded.
+    """
     check_number("after", after)
     check_number("limit", 0 if limit is None else limit)
     event_types = names_of(event_types)
     head = session.position if scope.position is None else scope.position
-    return _read(session, after, head, limit, event_types, scope)
+    return _read(session, after, head, limit, event_types, scope, latest=latest)
 
 
 def check_number(name: str, number: object) -> None:
@@ -65,10 +70,17 @@ def names_of(event_types: Iterable[str] | None) -> list[str] | None:
 
 
 def _read(
-    session: Session, after: int, head: int, limit: int | None, event_types: Iterable[str] | None, scope: Scope
+    session: Session,
+    after: int,
+    head: int,
+    limit: int | None,
+    event_types: Iterable[str] | None,
+    scope: Scope,
+    *,
+    latest: bool = False,
 ) -> Iterator[RecordedEvent]:
     params: dict[str, Any] = {}
-    text = _RANGE
+    text = queries.fill(_RANGE, columns=_columns(session, latest=latest))
     if event_types is not None:
         params["types"] = list(event_types)
         text += " and list_contains($types, event_type)"
@@ -86,9 +98,10 @@ def _read(
         after = through
 
 
-def stream(session: Session, stream_id: str, *, scope: Scope) -> list[RecordedEvent]:
-    """Return the events of a stream in version order; none if there is no such stream."""
-    rows = session.rows(_STREAM, {"stream_id": named("stream id", stream_id)}, scope=scope)
+def stream(session: Session, stream_id: str, *, scope: Scope, latest: bool = False) -> list[RecordedEvent]:
+    """Return the events of a stream in version order; none if there is no such stream. ``latest``: as in ``read``."""
+    text = queries.fill(_STREAM, columns=_columns(session, latest=latest))
+    rows = session.rows(text, {"stream_id": named("stream id", stream_id)}, scope=scope)
     return list(recorded(session, rows))
 
 
@@ -110,11 +123,29 @@ def _follow(session: Session, position: int, event_types: list[str] | None) -> I
             time.sleep(_POLL)
 
 
+def _columns(session: Session, *, latest: bool) -> list[str]:
+    """Return the columns of the envelope, instants in microseconds; and the payload as the latest version where that is another."""
+    store = session.store
+    registry = store.registry(store.journal.state().registry) if latest else ()
+    read = [
+        f"when event_type = {queries.literal(t.name)} then {columns.upcast_payload(t)}" for t in registry if t.upcasts
+    ]
+    return [_SELECTED, f"case {' '.join(read)} end"] if read else [_SELECTED]
+
+
 def recorded(session: Session, rows: Sequence[tuple[Any, ...]]) -> Iterator[RecordedEvent]:
-    """Return rows of the envelope (instants in microseconds) as recorded events."""
+    """Return rows of the envelope (instants in microseconds) as recorded events.
+
+    A further column is the payload as the latest version of its type, NULL where it is as it was recorded.
+    """
     registry, zone = session.store.registry(0), session.store.zone
     for row in rows:
-        place, (occurred_at, recorded_at), optional, (metadata, payload) = row[:6], row[6:8], row[8:12], row[12:]
+        place, (occurred_at, recorded_at), optional, (metadata, payload, *upcast) = (
+            row[:6],
+            row[6:8],
+            row[8:12],
+            row[12:],
+        )
         definition = _definition(session, registry, row[4], row[5])
         yield RecordedEvent(  # type: ignore[call-arg]  # in the order of the envelope
             *place,
@@ -122,7 +153,7 @@ def recorded(session: Session, rows: Sequence[tuple[Any, ...]]) -> Iterator[Reco
             moments.moment_of(recorded_at, zone),
             *optional,
             None if metadata is None else decoded(metadata),
-            definition.decoded(payload),
+            session.store.registry(0)[row[4]].latest.decoded(upcast[0]) if any(upcast) else definition.decoded(payload),
         )
 
 

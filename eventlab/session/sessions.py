@@ -85,6 +85,12 @@ class Session:
             return max(self._loaded, self._snapshot.sealed)
 
     @property
+    def upcasts(self) -> list[tuple[str, int]]:
+        """The types and versions to which old events are upcast when they are read."""
+        registry = self.store.registry(self.store.journal.state().registry)
+        return [(event_type.name, found.version) for event_type in registry for found in event_type.upcasts]
+
+    @property
     def pinned(self) -> bool:
         """Whether relations are alive that may read files which a compaction has replaced."""
         with self.lock:

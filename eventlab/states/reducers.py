@@ -94,6 +94,7 @@ class Fold:
         self._checked = False
         self._states: States = {}  # of the log's head, and of no view
         self._position = 0
+        self._upcasts = session.upcasts
         self._table: pa.Table | None = None
 
     def __repr__(self) -> str:
@@ -211,7 +212,9 @@ class Fold:
 
     def _refresh(self) -> None:
         """Evolve the kept states by what is new."""
-        head = self._session.position
+        head, upcasts = self._session.position, self._session.upcasts
+        if upcasts != self._upcasts:  # old events are read otherwise by now
+            self._states, self._position, self._upcasts = {}, 0, upcasts
         if head == self._position:
             return
         scope = Scope(position=head)
@@ -226,12 +229,12 @@ class Fold:
         self._position = head
 
     def _events(self, scope: Scope, after: int = 0, limit: int | None = None) -> Iterator[RecordedEvent]:
-        return readers.read(self._session, after=after, limit=limit, event_types=self._types, scope=scope)
+        return readers.read(self._session, after=after, limit=limit, event_types=self._types, scope=scope, latest=True)
 
     def _stream(self, key: str) -> Iterator[RecordedEvent]:
         """Return the events of one stream that the fold reads."""
         types = self._types
-        events = readers.stream(self._session, key, scope=self._scope)
+        events = readers.stream(self._session, key, scope=self._scope, latest=True)
         return (event for event in events if types is None or event.event_type in types)
 
     def _steps(self, events: Iterable[RecordedEvent], states: States) -> Iterator[tuple[RecordedEvent, Any]]:

@@ -279,7 +279,9 @@ class Lake:
     def _read(self) -> Snapshot:
         """Return the snapshot at which the handle is."""
         table = self._table
-        actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()  # pa.table imports pandas
+        actions = pa.RecordBatchReader.from_stream(
+            table.get_add_actions(flatten=True)
+        ).read_all()  # pa.table imports pandas
         names = ("path", f"partition.{self.partition}", "num_records", "size_bytes", "min.position", "max.position")
         found = zip(*(actions[name].to_pylist() for name in names), strict=True) if actions.num_rows else ()
         files = [

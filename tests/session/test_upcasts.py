@@ -136,6 +136,26 @@ def test_a_python_function_upcasts(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert log.sql("select total, first from a order by position").fetchall() == rows
 
 
+def test_a_fold_reads_old_events_as_the_latest_version(tmp_path: Path) -> None:
+    """Its function is written for today's payloads; a definition that comes later makes it fold anew."""
+    with el.open(tmp_path / "log", create=True) as log:
+        log.define("A", {"price": "DECIMAL(18,2)", "note": "JSON"})
+        log.append("s", el.Event("A", {"price": Decimal("2.50"), "note": {"k": [1]}, "more": 1}))
+
+        @log.fold("seen", initial=None)
+        def seen(_state: Any, event: el.RecordedEvent) -> Any:
+            return {"payload": repr(event.payload), "version": event.schema_version}
+
+        assert seen.now().fetchall() == [("s", repr({"price": Decimal("2.50"), "note": {"k": [1]}, "more": 1}), 1)]
+        log.define("A", {"total": "DECIMAL(18,2)", "note": "JSON"}, upcast={"total": "price * 2"})
+        latest = repr({"total": Decimal("5.00"), "note": {"k": [1]}})
+        assert seen.now().fetchall() == [("s", latest, 1)]
+        assert seen.history("s").pl()["payload"].to_list() == [latest]
+        log.append("s", el.Event("A", {"total": Decimal("7.00"), "more": 2}))
+        assert seen.get("s").fetchall() == [("s", repr({"total": Decimal("7.00"), "more": 2}), 2)]
+        assert next(log.read()).payload == {"price": Decimal("2.50"), "note": {"k": [1]}, "more": 1}
+
+
 @pytest.mark.parametrize(
     ("upcast", "error", "hint"),
     [
