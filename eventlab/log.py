@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from eventlab import moments
+from eventlab.analytics import Question
+from eventlab.analytics.asking import Analyses
 from eventlab.errors import InvalidArgument, InvalidEvent
 from eventlab.events import Event
 from eventlab.schemas import types
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from eventlab import queries
     from eventlab.events import AppendResult, RecordedEvent
-    from eventlab.moments import Moment
+    from eventlab.moments import Instant, Moment
     from eventlab.schemas import Registry
     from eventlab.session.results import Result
     from eventlab.states.reducers import Evolve
@@ -47,8 +49,8 @@ if TYPE_CHECKING:
 __all__ = ["ANY", "EXISTS", "EventLog", "LogView", "Transaction", "open_log", "recover"]
 
 
-class _Readable:
-    """What a log and its views have in common: reading, by SQL and event by event."""
+class _Readable(Analyses):
+    """What a log and its views have in common: reading, by SQL and event by event, and the analyses."""
 
     _session: Session
     _catalog: Catalog
@@ -141,6 +143,27 @@ class _Readable:
             return Fold(self._session, name, initial, function, scope=self._scope, types=types, charter=_charted)
 
         return made if evolve is None else made(evolve)
+
+    def _question(
+        self,
+        *,
+        by: str,
+        where: str | None,
+        since: Instant | None,
+        until: Instant | None,
+        complete_through: Instant | None = None,
+    ) -> Question:
+        return Question.of(
+            self._session,
+            self._scope,
+            self._registry,
+            by=by,
+            where=where,
+            since=since,
+            until=until,
+            complete_through=complete_through,
+            charter=_charted,
+        )
 
     def stream(self, stream_id: str) -> list[RecordedEvent]:
         """Return the events of a stream in version order; an empty list if there is no such stream."""

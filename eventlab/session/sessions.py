@@ -65,6 +65,7 @@ class Session:
         self._shapes: dict[tuple[int, int], str] = {}
         self._sources: tuple[tuple[int, int, list[str]], Sources] | None = None
         self.states: States | None = None  # set by the room of states, which is above this one
+        self.macros: dict[str, str] = {}  # of analyses: the statement behind each table macro, which reads events
 
     def close(self) -> None:
         """Let go of the connection. Relations that were handed out still run: closing it would close theirs too."""
@@ -217,6 +218,9 @@ class Session:
         known = [*relations.NAMES, *registry.views]
         own = set(known) if words & _LISTING else words & set(known)
         folded = sorted(states.names(registry) & words) if states else []
+        macros = sorted(words & set(self.macros))
+        if macros:
+            own.add("events")
         if states is not None:
             for name in folded:
                 own |= set(known) & states.reads(name, registry)
@@ -228,6 +232,8 @@ class Session:
         with reading(self.store.layout.lake):
             for name in own:
                 cursor.execute(_statement(name, sources, registry, scope))
+            for name in macros:
+                cursor.execute(self.macros[name])
             for name in folded:
                 if states is not None:
                     states.prepare(cursor, name, registry, scope)
