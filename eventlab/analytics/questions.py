@@ -131,7 +131,9 @@ class Question:
     def check(self, expression: str, what: str) -> None:
         """Raise QueryError unless ``expression`` is one SQL expression over ``events``; ``what`` names the option."""
         if not isinstance(expression, str) or not expression.strip():
-            raise QueryError(f"{what}: {expression!r} is no SQL expression", hint="Give one over the columns of events.")
+            raise QueryError(
+                f"{what}: {expression!r} is no SQL expression", hint="Give one over the columns of events."
+            )
         try:
             queries.syntax(f"select ({expression}\n)")  # one in parentheses: no more than an expression parses
             self.run(f"select ({expression}\n) from events where false")  # binds it, and reads nothing
