@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 from eventlab import moments
 from eventlab.analytics import Question
 from eventlab.analytics.asking import Analyses
+from eventlab.analytics.macros import MACROS
 from eventlab.errors import InvalidArgument, InvalidEvent
 from eventlab.events import Event
 from eventlab.schemas import types
@@ -251,6 +252,7 @@ class EventLog(_Readable):
     def __init__(self, store: Store) -> None:
         self._store = store
         self._session = Session(store)
+        self._session.macros.update(MACROS)
         self._catalog = Catalog(self._session)
         self._scope = Scope()
         self._sealer = None if store.read_only else Sealer(store)

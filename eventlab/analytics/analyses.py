@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
 
+    from eventlab.analytics.questions import Question
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Analysis(Result):
@@ -29,6 +31,10 @@ class Analysis(Result):
         Makes the Result of the actors behind a cell.
     unattributed
         Counts the events that were left out because they have no actor.
+    coverage
+        How much of what was counted the rows show, from 0 to 1: less than 1 only where a threshold hides some.
+    question
+        What it was asked of.
     """
 
     definition: str = ""
@@ -36,6 +42,8 @@ class Analysis(Result):
     complete_through: dt.datetime | None = None
     behind: Callable[..., Result] | None = None
     unattributed: Callable[[], int] = lambda: 0
+    coverage: float = 1.0
+    question: Question | None = None
 
     def actors(self, **cell: Any) -> Result:  # noqa: ANN401 - a cell is named by the columns of its analysis
         """Return who is behind a number: one row an actor, as many as the number says.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from eventlab import moments, queries
+from eventlab.analytics import cohorts
 from eventlab.analytics.analyses import Analysis
 from eventlab.errors import InvalidArgument, QueryError, unknown
 from eventlab.session import Scope
@@ -13,15 +15,16 @@ from eventlab.session.results import Result
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from eventlab.analytics.cohorts import Cohort
     from eventlab.moments import Instant
     from eventlab.schemas import EventType, Registry
     from eventlab.session import Session
     from eventlab.session.results import Charter
 
 _NEWEST = "select epoch_us(max(occurred_at)) from events"
-_UNATTRIBUTED = "select count(*) from events where ({actor}) is null {conditions}"
+_UNATTRIBUTED = "select count(*) from events where ({actor}\n) is null {conditions}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,9 @@ class Question:
     actor
         SQL over ``events`` of who acts.
     where
-        SQL over ``events`` of the events that count; None: all.
+        SQL over ``events`` of the events that count, as it was written; None: all. In it ``actor IN power`` asks whether who
+        acts is of the cohort ``power``, and ``x IN power`` whether anything else is; ``actor`` elsewhere is the column of
+        ``events``. ``conditions`` has it as DuckDB runs it.
     since, until
         Instants in microseconds: from ``since``, inclusive, to before ``until``; None: open. What they choose (events, or
         entries alone) is the analysis's to say.
@@ -50,6 +55,8 @@ class Question:
     until: int | None
     complete: int | None
     charter: Charter | None = None
+    chosen: str | None = None
+    asked: tuple[Cohort, ...] = ()  # the cohorts that where names, so that their members stay
 
     @classmethod
     def of(
@@ -92,9 +99,7 @@ class Question:
             given = given if scope.at is None or given is None else min(given, scope.at)
         made = cls(session, pinned, known, by, where, begin, end, given, charter)
         made.check(by, "by")
-        if where is not None:
-            made.check(where, "where")
-        return made
+        return made if where is None else made._choosing(where)
 
     @property
     def basis(self) -> str:
@@ -134,17 +139,26 @@ class Question:
             raise QueryError(
                 f"{what}: {expression!r} is no SQL expression", hint="Give one over the columns of events."
             )
-        try:
+        with _about(what):
             queries.syntax(f"select ({expression}\n)")  # one in parentheses: no more than an expression parses
             self.run(f"select ({expression}\n) from events where false")  # binds it, and reads nothing
+
+    def _choosing(self, where: str) -> Question:
+        """Return the question with ``where`` as DuckDB runs it, the cohorts that it names looked up."""
+        named, chosen = cohorts.named(self.session), where
+        asked: tuple[Cohort, ...] = ()
+        if named and isinstance(where, str) and where.strip():
+            with _about("where"):
+                chosen, asked = cohorts.resolved(where, self.actor, named)
+        try:
+            self.check(chosen, "where")
         except QueryError as error:
-            raise QueryError(
-                f"{what}: {error.message}", hint=error.hint, place=error.place, matches=error.matches
-            ) from None
+            raise cohorts.explained(error, chosen, named) from None
+        return replace(self, chosen=chosen, asked=asked)
 
     def conditions(self, *, ranged: bool) -> list[str]:
         """Return the SQL conditions that choose the events; ``ranged``: ``since`` and ``until`` choose among them, too."""
-        parts = [f"({self.where}\n)"] if self.where else []
+        parts = [f"({self.chosen}\n)"] if self.chosen else []
         if ranged:
             parts += self.range("occurred_at")
         return parts
@@ -178,6 +192,7 @@ class Question:
         behind: Callable[..., Result] | None = None,
         ranged: bool = True,
         events: Iterable[str] | None = None,
+        coverage: float = 1.0,
     ) -> Analysis:
         """Return the analysis that a query answers.
 
@@ -189,6 +204,8 @@ class Question:
             Takes a cell by keywords and returns the Result of its actors (see ``actors``).
         ranged, events
             Which events it is about, so that those without an actor can be counted.
+        coverage
+            How much of what was counted the rows show.
         """
 
         def unattributed() -> int:
@@ -210,8 +227,20 @@ class Question:
             complete_through=self.complete_through,
             behind=behind,
             unattributed=unattributed,
+            coverage=coverage,
+            question=self,
         )
 
     def actors(self, text: str, facts: Mapping[str, Any]) -> Result:
         """Return the Result of the actors that a query yields, in a column ``actor``."""
         return Result(self.run(text), text, "actors", {**facts, "basis": self.basis}, self.charter)
+
+
+@contextlib.contextmanager
+def _about(what: str) -> Iterator[None]:
+    """Let a QueryError say which option it is about."""
+    try:
+        yield
+    except QueryError as error:
+        message = f"{what}: {error.message}"
+        raise QueryError(message, hint=error.hint, place=error.place, matches=error.matches) from None

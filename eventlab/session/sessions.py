@@ -50,6 +50,14 @@ class States(Protocol):
         """Make the relation or macro ``name`` of a state on a connection on which what it reads is there."""
 
 
+class Cohort(Protocol):
+    """What a session asks of a named set of actors, which is made above it."""
+
+    @property
+    def members(self) -> str:
+        """The SELECT of the actors, over tables of the session."""
+
+
 class Session:
     """DuckDB over a store. Threads may share it."""
 
@@ -65,6 +73,7 @@ class Session:
         self._shapes: dict[tuple[int, int], str] = {}
         self._sources: tuple[tuple[int, int, list[str]], Sources] | None = None
         self.states: States | None = None  # set by the room of states, which is above this one
+        self.cohorts: dict[str, Cohort] = {}  # by name in lower case: what the room of analyses has made
         self.macros: dict[str, str] = {}  # of analyses: the statement behind each table macro, which reads events
 
     def close(self) -> None:
@@ -128,6 +137,11 @@ class Session:
             return queries.select(cursor, query, params, relations=known)
         except QueryError as error:
             raise _pointing(error, registry or self.store.registry(0)) from None
+
+    def names(self, registry: Registry) -> set[str]:
+        """Return the names of all relations and macros but cohorts, in lower case."""
+        states = self.states.names(registry) if self.states else set()
+        return {name.lower() for name in (*relations.NAMES, *registry.views, *self.macros, *states)}
 
     @contextlib.contextmanager
     def working(self, reads: str, scope: Scope, registry: Registry) -> Iterator[queries.Connection]:
@@ -218,10 +232,11 @@ class Session:
         known = [*relations.NAMES, *registry.views]
         own = set(known) if words & _LISTING else words & set(known)
         folded = sorted(states.names(registry) & words) if states else []
-        macros = sorted(words & set(self.macros))
-        if macros:
+        made = [self.macros[name] for name in sorted(words & set(self.macros))]
+        if made:
             own.add("events")
         if states is not None:
+            made += self._cohorts(query, words, registry)
             for name in folded:
                 own |= set(known) & states.reads(name, registry)
                 states.refresh(name, registry, scope)
@@ -232,12 +247,32 @@ class Session:
         with reading(self.store.layout.lake):
             for name in own:
                 cursor.execute(_statement(name, sources, registry, scope))
-            for name in macros:
-                cursor.execute(self.macros[name])
+            for statement in made:
+                cursor.execute(statement)
             for name in folded:
                 if states is not None:
                     states.prepare(cursor, name, registry, scope)
-        return [*known, *(registry.states if states else ())], cursor
+        return [*known, *((*registry.states, *self.cohorts) if states else ())], cursor
+
+    def _cohorts(self, query: str, words: set[str], registry: Registry) -> list[str]:
+        """Return the statements that make the cohorts which a query names; all if it lists relations.
+
+        Raises
+        ------
+        QueryError
+            If it reads one of whose name the log has got a relation since.
+        """
+        if not self.cohorts:
+            return []
+        taken = self.names(registry)
+        clashing = set(self.cohorts) & taken & words
+        if clashing and (read := sorted(clashing & _tables(query))):
+            raise QueryError(
+                f"{read[0]!r} is a cohort, and by now a relation of the log, too",
+                hint=f"Give the cohort another name: log.cohort('{read[0]}_cohort', …).",
+            )
+        named = sorted((set(self.cohorts) if words & _LISTING else words & set(self.cohorts)) - taken)
+        return [f"create temp view {queries.identifier(name)} as {self.cohorts[name].members}" for name in named]
 
     def _scan(self, registry: Registry) -> Sources:
         """Return the files of the lake, each group headed by the shape that the registry gives it."""
@@ -274,6 +309,13 @@ def _pointing(error: QueryError, registry: Registry) -> QueryError:
     message = f"{missing[0]} of events. Did you mean {fields[0]!r}?"
     hint = f"It is a field of {', '.join(fields[:5])}: events has a STRUCT for each event type. {error.hint}"
     return QueryError(message, hint=hint, place=error.place, matches=[*fields, *error.matches])
+
+
+def _tables(query: str) -> set[str]:
+    """Return the names of the tables in a query, in lower case; none of one that does not parse."""
+    with contextlib.suppress(QueryError):
+        return {str(node.get("table_name")).lower() for node in queries.walk(queries.syntax(query))}
+    return set()
 
 
 def _statement(name: str, sources: Sources, registry: Registry, scope: Scope) -> str:
