@@ -1,5 +1,7 @@
 """eventlab: an append-only, provable event log in Parquet, queried with DuckDB at any moment of its past."""
 
+from eventlab.analytics.comparisons import compare
+from eventlab.analytics.steps import exclude, step
 from eventlab.errors import (
     AlreadyCompensated,
     EventlabError,
@@ -55,6 +57,9 @@ __all__ = [
     "StoreReadOnly",
     "StoreTooNew",
     "WrongExpectedVersion",
+    "compare",
+    "exclude",
     "open",
     "recover",
+    "step",
 ]

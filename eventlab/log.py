@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from eventlab import moments
+from eventlab.analytics import Question
+from eventlab.analytics.asking import Analyses
+from eventlab.analytics.macros import MACROS
 from eventlab.errors import InvalidArgument, InvalidEvent
 from eventlab.events import Event
 from eventlab.schemas import folders
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
     from eventlab import queries
     from eventlab.events import AppendResult, RecordedEvent
-    from eventlab.moments import Moment
+    from eventlab.moments import Instant, Moment
     from eventlab.schemas import Registry
     from eventlab.schemas.compatibilities import Issue
     from eventlab.schemas.forms import SchemaVersion
@@ -54,8 +57,8 @@ if TYPE_CHECKING:
 __all__ = ["ANY", "EXISTS", "EventLog", "LogView", "Transaction", "open_log", "recover"]
 
 
-class _Readable:
-    """What a log and its views have in common: reading, by SQL and event by event."""
+class _Readable(Analyses):
+    """What a log and its views have in common: reading, by SQL and event by event, and the analyses."""
 
     _session: Session
     _catalog: Catalog
@@ -163,6 +166,27 @@ class _Readable:
             return Fold(self._session, name, initial, function, scope=self._scope, types=types, charter=_charted)
 
         return made if evolve is None else made(evolve)
+
+    def _question(
+        self,
+        *,
+        by: str,
+        where: str | None,
+        since: Instant | None,
+        until: Instant | None,
+        complete_through: Instant | None = None,
+    ) -> Question:
+        return Question.of(
+            self._session,
+            self._scope,
+            self._registry,
+            by=by,
+            where=where,
+            since=since,
+            until=until,
+            complete_through=complete_through,
+            charter=_charted,
+        )
 
     def stream(self, stream_id: str) -> list[RecordedEvent]:
         """Return the events of a stream in version order; an empty list if there is no such stream."""
@@ -300,6 +324,7 @@ class EventLog(_Readable):
     def __init__(self, store: Store) -> None:
         self._store = store
         self._session = Session(store)
+        self._session.macros.update(MACROS)
         self._catalog = Catalog(self._session)
         self._scope = Scope()
         self._sealer = None if store.read_only else Sealer(store)

@@ -1,46 +1,30 @@
-"""The chart of an answer, by its kind: a course, a difference, the history of one entity, a state.
+"""The chart of an answer, by its kind: a course, a difference, the history of one entity, a state, an analysis.
 
 Times are drawn as the wall clock of the log's zone, as in ``timelines``.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import functools
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import polars as pl
 import polars.selectors as cs
 
-from eventlab.charts import themes
-from eventlab.charts.timelines import CLOCK
+from eventlab.charts import analyses, marks, themes
 from eventlab.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
+    from eventlab.charts.marks import AnyChart
     from eventlab.session.results import Result
 
-AnyChart = alt.LayerChart | alt.VConcatChart | alt.HConcatChart
-
-_WIDTH = 640
-_BAR = 26  # pixels from one bar to the next
 _FEW = 40  # rows of a state that are shown one by one
 _VALUES = 20  # different values of a column whose distribution is shown
 _LANES = 8  # different values of a column that are shown as lanes over time
 _MOST = 3  # columns of a history that are shown, of numbers and of others each
-_MINUTES = dt.timedelta(minutes=10)  # below which an axis shows seconds
-_TICK = ",.2~f"
-_CUT = "length(datum.label) > 26 ? slice(datum.label, 0, 25) + '…' : datum.label"
-_TICKS = (
-    "utchours(datum.value) + utcminutes(datum.value) ? utcFormat(datum.value, '%H:%M')"
-    " : utcdate(datum.value) != 1 ? utcFormat(datum.value, '%-d %b')"
-    " : utcmonth(datum.value) ? utcFormat(datum.value, '%b') : utcFormat(datum.value, '%Y')"
-)
-_SECONDS = f"utcseconds(datum.value) ? utcFormat(datum.value, '%H:%M:%S') : {_TICKS}"
-_HUES = [str(number) for number in range(len(themes.PALETTES["light"].series))]
-_HUE = alt.Color("hue:N", scale=alt.Scale(domain=_HUES), legend=None)
 _CHANGES = ("added", "removed", "changed")
 
 
@@ -50,14 +34,12 @@ def chart(result: Result) -> AnyChart:
     Raises
     ------
     InvalidArgument
-        If there is no chart of such an answer, or nothing in it to draw.
+        If there is no chart of such an answer, nothing in it to draw, or more than a browser draws well.
     """
-    draw = _CHARTS.get(result.kind)
-    if draw is None:
-        raise InvalidArgument(f"there is no chart of a {result.kind}", hint="Chart its .pl() with Altair.")
-    frame = result.pl()
+    read, draw = (result.pl, _CHARTS[result.kind]) if result.kind in _CHARTS else analyses.of(result)
+    frame = read()
     if frame.is_empty():
-        raise InvalidArgument(f"there is nothing to chart: the {result.kind} has no rows")
+        raise InvalidArgument(f"there is nothing to chart: the {result.kind.replace('_', ' ')} has no rows")
     drawn = draw(frame, result.facts)
     themed: AnyChart = drawn.configure(**themes.config())
     return themed
@@ -69,20 +51,20 @@ def course(frame: pl.DataFrame, facts: Mapping[str, Any]) -> alt.LayerChart:
         raise InvalidArgument(
             f"{facts.get('measure', 'the measure')} is {frame.schema['value']}, not a number", hint="Chart its .pl()."
         )
-    rows = _clocks(frame, "bucket").with_columns(pl.col("value").cast(pl.Float64))
+    rows = marks.clocks(frame, "bucket").with_columns(pl.col("value").cast(pl.Float64))
     rows = rows.with_columns(
         (pl.col("partial") & pl.col("partial").is_last_distinct()).alias("last"),
         pl.when(~pl.col("partial")).then("value").alias("over"),
         pl.when(pl.col("partial") | pl.col("partial").shift(-1, fill_value=False)).then("value").alias("going"),
     )
-    x = _time("bucket", frame["bucket"], grid=False)
-    axis = alt.Axis(title=None, tickCount=5, format=_TICK)
+    x = marks.time_axis("bucket", frame["bucket"], grid=False)
+    axis = alt.Axis(title=None, tickCount=5, format=marks.TICK)
     tooltip = [
         alt.Tooltip("moment:N", title="from"),
-        alt.Tooltip("value:Q", format=_number(rows["value"])),
+        alt.Tooltip("value:Q", format=marks.number_format(rows["value"])),
         alt.Tooltip("partial:N", title="still going on"),
     ]
-    base = _drawing(rows, 0).encode(x=x)
+    base = marks.drawing(rows, 0).encode(x=x)
 
     def y(column: str) -> alt.Y:
         return alt.Y(f"{column}:Q", axis=axis, scale=alt.Scale(zero=True, nice=True))
@@ -101,7 +83,7 @@ def course(frame: pl.DataFrame, facts: Mapping[str, Any]) -> alt.LayerChart:
         ),
     ]
     title = alt.TitleParams(_measured(facts), subtitle=_about(facts, frame["bucket"]))
-    return alt.LayerChart(layer=layers).properties(width=_WIDTH, height=240, title=title)
+    return alt.LayerChart(layer=layers).properties(width=marks.WIDTH, height=240, title=title)
 
 
 def diff(frame: pl.DataFrame, facts: Mapping[str, Any]) -> alt.HConcatChart:
@@ -116,11 +98,11 @@ def diff(frame: pl.DataFrame, facts: Mapping[str, Any]) -> alt.HConcatChart:
     rows = [(what, counts.get(what, 0)) for what in _CHANGES]
     touched = [(name, int(changed[f"{name}_before"].ne_missing(changed[f"{name}_after"]).sum() or 0)) for name in names]
     touched = sorted((row for row in touched if row[1]), key=lambda row: -row[1])[:_VALUES]
-    panels = [_bars(rows, title=_small("rows"), colors=[3, 2, 0], width=230)]
+    panels = [marks.bars(rows, title=marks.small("rows"), colors=[3, 2, 0], width=230)]
     if touched:
-        panels.append(_bars(touched, title=_small("columns of the changed rows"), width=300))
+        panels.append(marks.bars(touched, title=marks.small("columns of the changed rows"), width=300))
     title = alt.TitleParams(
-        f"{facts.get('state', 'state')}: {_counted(frame.height, 'row')} differ{'s' * (frame.height == 1)}"
+        f"{facts.get('state', 'state')}: {marks.counted(frame.height, 'row')} differ{'s' * (frame.height == 1)}"
     )
     drawn: alt.HConcatChart = alt.hconcat(*panels, spacing=44).properties(title=title)
     return drawn
@@ -132,13 +114,13 @@ def history(frame: pl.DataFrame, facts: Mapping[str, Any]) -> alt.VConcatChart:
         raise InvalidArgument("this is the history of several keys", hint="Chart one: history(key).")
     frame = frame.sort("position")
     frame = frame.with_columns(pl.col("occurred_at").cum_max().alias("since"))  # a late event tells from then on
-    end = _beyond(frame["since"])
+    end = marks.beyond(frame["since"])
     frame = frame.with_columns(pl.col("since").shift(-1, fill_value=end).alias("until"))
     state = frame.drop("position", "occurred_at", "recorded_at", "event_type", "valid_to", "since", "until")
-    told = [name for name in state.columns if _is_category(state[name]) or state.schema[name].is_numeric()]
+    told = [name for name in state.columns if marks.is_category(state[name]) or state.schema[name].is_numeric()]
     moving = [name for name in told if state[name].n_unique() > 1]
     numbers = [name for name in moving if state.schema[name].is_numeric()][:_MOST]
-    lanes = [name for name in moving if _is_category(state[name]) and state[name].n_unique() <= _LANES][:_MOST]
+    lanes = [name for name in moving if marks.is_category(state[name]) and state[name].n_unique() <= _LANES][:_MOST]
     draws: list[Callable[..., alt.LayerChart]] = [_events]
     for draw, names in ((_lanes, lanes), (_steps, numbers)):
         draws += [functools.partial(draw, name=name, number=number) for number, name in enumerate(names, len(draws))]
@@ -153,19 +135,19 @@ def history(frame: pl.DataFrame, facts: Mapping[str, Any]) -> alt.VConcatChart:
 def state(frame: pl.DataFrame, facts: Mapping[str, Any]) -> alt.LayerChart:
     """Return a look at a state: its rows by their first number if they are few, else how often each value of a column is."""
     name = str(facts.get("state", "state"))
-    categories = [column for column in frame.columns if _is_category(frame[column])]
+    categories = [column for column in frame.columns if marks.is_category(frame[column])]
     labels = [column for column in categories if frame[column].n_unique() == frame.height > 1]
     numbers = [column for column in frame.select(cs.numeric()).columns if frame[column].null_count() < frame.height]
     if frame.height <= _FEW and labels and numbers:
         top = frame.sort(numbers[0], descending=True, nulls_last=True)
         rows = [(str(what), float(number or 0)) for what, number in top.select(labels[0], numbers[0]).iter_rows()]
-        return _bars(rows, title=alt.TitleParams(f"{name}: {numbers[0]} by {labels[0]}"), width=420)
+        return marks.bars(rows, title=alt.TitleParams(f"{name}: {numbers[0]} by {labels[0]}"), width=420)
     for column in categories:
         if 1 < frame[column].n_unique() <= _VALUES:
             counts = frame[column].cast(pl.String).value_counts()
             counts = counts.sort("count", column, descending=[True, False], nulls_last=True)
             rows = [("NULL" if what is None else what, count) for what, count in counts.iter_rows()]
-            return _bars(rows, title=alt.TitleParams(f"{name}: rows by {column}"), width=420)
+            return marks.bars(rows, title=alt.TitleParams(f"{name}: rows by {column}"), width=420)
     raise InvalidArgument(
         f"nothing of {name} is a chart by itself: no column has few different values",
         hint='Chart its .pl() with Altair, or a measure of it: over_time("1d", "count(*)").',
@@ -180,41 +162,21 @@ _CHARTS: dict[str, Callable[[pl.DataFrame, Mapping[str, Any]], AnyChart]] = {
 }
 
 
-def _bars(
-    rows: Sequence[tuple[str, float]], *, title: alt.TitleParams, width: int, colors: Sequence[int] = ()
-) -> alt.LayerChart:
-    """Return horizontal bars in the order of their rows, each with its number at its end."""
-    names, numbers = [name for name, _ in rows], [number for _, number in rows]
-    hues = [_HUES[number] for number in colors] or [_HUES[0]] * len(rows)
-    values = [{"what": name, "rows": number, "hue": hue} for (name, number), hue in zip(rows, hues, strict=True)]
-    room = alt.Scale(domain=[min(0.0, *numbers, 0.0), (max(0.0, *numbers, 0.0) or 1) * 1.2])
-    axis = alt.Axis(title=None, labelLimit=220, labelExpr=_CUT)
-    base = alt.Chart(alt.InlineData(values=values)).encode(
-        x=alt.X("rows:Q", axis=None, scale=room),
-        y=alt.Y("what:N", sort=names, axis=axis, scale=alt.Scale(padding=0.3)),
-    )
-    layers = [
-        base.mark_bar(cornerRadiusEnd=3, opacity=0.88).encode(color=_HUE),
-        base.mark_text(align="left", dx=6).encode(text=alt.Text("rows:Q", format=_number(pl.Series(numbers)))),
-    ]
-    return alt.LayerChart(layer=layers).properties(width=width, height=_BAR * len(rows), title=title)
-
-
 def _events(frame: pl.DataFrame, *, labels: bool) -> alt.LayerChart:
     """Return the events on the time axis, a lane a type, in the order in which the types came."""
-    rows = _clocks(frame.select("position", "occurred_at", "event_type"), "occurred_at")
+    rows = marks.clocks(frame.select("position", "occurred_at", "event_type"), "occurred_at")
     order = frame["event_type"].unique(maintain_order=True).to_list()
     tooltip = [alt.Tooltip("event_type:N"), alt.Tooltip("moment:N", title="at"), alt.Tooltip("position:Q")]
     points = (
-        _drawing(rows, 0)
+        marks.drawing(rows, 0)
         .mark_point(filled=True, size=90, opacity=0.9)
         .encode(
-            x=_time("occurred_at", frame["occurred_at"], labels=labels),
-            y=_lane("event_type", order),
+            x=marks.time_axis("occurred_at", frame["occurred_at"], labels=labels),
+            y=marks.lane("event_type", order),
             tooltip=tooltip,
         )
     )
-    return alt.LayerChart(layer=[points]).properties(width=_WIDTH, height=_BAR * len(order))
+    return alt.LayerChart(layer=[points]).properties(width=marks.WIDTH, height=marks.BAR * len(order))
 
 
 def _lanes(frame: pl.DataFrame, *, name: str, number: int, labels: bool) -> alt.LayerChart:
@@ -225,97 +187,41 @@ def _lanes(frame: pl.DataFrame, *, name: str, number: int, labels: bool) -> alt.
     )
     order = runs["value"].unique(maintain_order=True).to_list()
     brief = runs["since"] == runs["until"]
-    rows = _clocks(runs, "since", "until").with_columns(brief.alias("brief"))
-    base = _drawing(rows, number).encode(
-        x=_time("since", frame["since"], labels=labels),
-        y=_lane("value", order),
+    rows = marks.clocks(runs, "since", "until").with_columns(brief.alias("brief"))
+    base = marks.drawing(rows, number).encode(
+        x=marks.time_axis("since", frame["since"], labels=labels),
+        y=marks.lane("value", order),
         tooltip=[alt.Tooltip("value:N", title=name), alt.Tooltip("moment:N", title="since")],
     )
     layers = [
         base.mark_bar(height=11, cornerRadius=3, opacity=0.88).encode(x2="until:T"),
         base.transform_filter("datum.brief").mark_tick(thickness=3, height=15),
     ]
-    return alt.LayerChart(layer=layers).properties(width=_WIDTH, height=_BAR * len(order), title=_small(name))
+    return alt.LayerChart(layer=layers).properties(
+        width=marks.WIDTH, height=marks.BAR * len(order), title=marks.small(name)
+    )
 
 
 def _steps(frame: pl.DataFrame, *, name: str, number: int, labels: bool) -> alt.LayerChart:
     """Return a column of numbers as steps, the last of which goes on."""
     rows = frame.select("position", "since", pl.col(name).cast(pl.Float64).alias("value"))
     end = rows.tail(1).with_columns(frame["until"].tail(1).alias("since"), pl.col("position") + 1)
-    told = _clocks(pl.concat([rows, end]), "since").with_columns(pl.Series("event", [True] * rows.height + [False]))
-    base = _drawing(told, number).encode(
-        x=_time("since", frame["since"], labels=labels),
-        y=alt.Y("value:Q", axis=alt.Axis(title=None, tickCount=3, format=_TICK)),
+    told = marks.clocks(pl.concat([rows, end]), "since").with_columns(
+        pl.Series("event", [True] * rows.height + [False])
+    )
+    base = marks.drawing(told, number).encode(
+        x=marks.time_axis("since", frame["since"], labels=labels),
+        y=alt.Y("value:Q", axis=alt.Axis(title=None, tickCount=3, format=marks.TICK)),
     )
     tooltip = [
-        alt.Tooltip("value:Q", title=name, format=_number(rows["value"])),
+        alt.Tooltip("value:Q", title=name, format=marks.number_format(rows["value"])),
         alt.Tooltip("moment:N", title="since"),
     ]
     layers = [
         base.mark_line(interpolate="step-after").encode(order=alt.Order("position:Q")),
         base.transform_filter("datum.event").mark_point(filled=True, size=40, opacity=1).encode(tooltip=tooltip),
     ]
-    return alt.LayerChart(layer=layers).properties(width=_WIDTH, height=84, title=_small(name))
-
-
-def _span(instants: pl.Series) -> tuple[dt.datetime, dt.datetime]:
-    """Return the first and the last of some times."""
-    return cast("dt.datetime", instants.min()), cast("dt.datetime", instants.max())
-
-
-def _beyond(instants: pl.Series) -> dt.datetime:
-    """Return a moment after the last one, so that there is room to show what holds since."""
-    first, last = _span(instants)
-    return last + max((last - first) / 16, dt.timedelta(seconds=1))
-
-
-def _lane(column: str, order: Sequence[str]) -> alt.Y:
-    """Return lanes with a line each."""
-    axis = alt.Axis(title=None, grid=True, labelLimit=180, labelExpr=_CUT)
-    return alt.Y(f"{column}:N", sort=list(order), axis=axis)
-
-
-def _small(text: str) -> alt.TitleParams:
-    """Return the title of a panel among others."""
-    return alt.TitleParams(text, fontSize=12, offset=4)
-
-
-def _time(column: str, instants: pl.Series, *, labels: bool = True, grid: bool = True) -> alt.X:
-    """Return the time axis; its labels say dates, hours or seconds as there is room for."""
-    first, last = _span(instants)
-    axis = alt.Axis(
-        title=None,
-        labelExpr=_SECONDS if last - first < _MINUTES else _TICKS,
-        tickCount=8,
-        labelOverlap="greedy",
-        labels=labels,
-        ticks=labels,
-        grid=grid,
-    )
-    return alt.X(f"{column}:T", scale=alt.Scale(type="utc", nice=False, padding=8), axis=axis)
-
-
-def _clocks(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
-    """Return times as wall clocks that Vega reads as they are, and the first one for a person as ``moment``."""
-    clocks = [pl.col(name).dt.replace_time_zone(None) for name in columns]
-    moment = clocks[0].dt.strftime("%a %-d %b %Y, %H:%M:%S").str.strip_suffix(":00").str.strip_suffix(", 00:00")
-    return frame.with_columns(
-        moment.alias("moment"),
-        *(clock.dt.strftime(CLOCK).alias(name) for name, clock in zip(columns, clocks, strict=True)),
-    )
-
-
-def _is_category(column: pl.Series) -> bool:
-    """Tell whether a column has names for values."""
-    return column.dtype in (pl.String, pl.Boolean) or isinstance(column.dtype, (pl.Categorical, pl.Enum))
-
-
-def _number(values: pl.Series) -> str:
-    """Return how numbers are written: whole, or with the decimals that they need."""
-    finite = values.drop_nulls()
-    if finite.is_empty() or bool((finite == finite.round(0)).all()):
-        return ",.0f"
-    return ",.2f" if float(finite.abs().max() or 0) >= 1 else ",.3~r"  # type: ignore[arg-type]
+    return alt.LayerChart(layer=layers).properties(width=marks.WIDTH, height=84, title=marks.small(name))
 
 
 def _measured(facts: Mapping[str, Any]) -> str:
@@ -325,17 +231,6 @@ def _measured(facts: Mapping[str, Any]) -> str:
 
 def _about(facts: Mapping[str, Any], instants: pl.Series) -> str:
     """Return a subtitle: whose answer it is, and from which day to which."""
-    first, last = (f"{day.day} {day:%b %Y}" for day in _span(instants))
+    first, last = (f"{day.day} {day:%b %Y}" for day in marks.span(instants))
     days = first if first == last else f"{first} to {last}"
     return f"{facts['state']}, {days}" if facts.get("state") else days
-
-
-def _counted(number: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _drawing(rows: pl.DataFrame, number: int) -> alt.Chart:
-    """Return a chart of rows in a colour of the theme, whichever that is: light or dark."""
-    hue = pl.lit(_HUES[number % len(_HUES)]).alias("hue")
-    return alt.Chart(alt.InlineData(values=rows.with_columns(hue).to_dicts())).encode(color=_HUE)

@@ -85,6 +85,11 @@ def config(mode: Mode = "light") -> dict[str, Any]:
         "style": {
             "annotation-line": {"color": palette.muted, "strokeDash": [4, 3], "strokeWidth": 1},
             "annotation-text": {"color": palette.muted, "font": FONT, "fontSize": 11.5},
+            "before-line": {"color": palette.muted, "strokeWidth": 1.5, "opacity": 0.7},
+            "grid-line": {"color": palette.grid, "strokeWidth": 1},
+            "zero-line": {"color": palette.muted, "strokeWidth": 1},
+            "label-ground": {"color": palette.ground, "opacity": 0.85},
+            "small-text": {"color": palette.muted, "font": FONT, "fontSize": 10.5},
             "panel-title": {"color": palette.text, "font": FONT, "fontSize": 13.5, "fontWeight": 600},
             "cursor-line": {"color": palette.muted, "strokeWidth": 1},
         },

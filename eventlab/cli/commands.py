@@ -30,7 +30,7 @@ from eventlab.cli.options import (
 from eventlab.cli.tables import print_table
 from eventlab.cli.values import counted, printable, span
 
-DEMO = Path("data/flights")
+DEMOS = Path("data")
 
 
 def init(
@@ -259,12 +259,19 @@ def recover(store: Store, /, *, json: AsJson = False) -> None:
 
 
 def demo(
-    store: Annotated[Path, Parameter(name="DIR", help="Where the store is made (data/flights).")] = DEMO, /
+    store: Annotated[
+        Path | None, Parameter(name="DIR", help="Where the store is made (data/flights, data/shop).")
+    ] = None,
+    /,
+    *,
+    data: Annotated[
+        Literal["flights", "shop"], Parameter(help="The flights, or an online shop's clickstream (synthetic).")
+    ] = "flights",
 ) -> None:
-    """Load New York's flights of 2013 and show what can be asked of them."""
-    from eventlab.demo import run  # noqa: PLC0415
+    """Load New York's flights of 2013, or a shop's clickstream, and show what can be asked of them."""
+    from eventlab.demo import run, shop  # noqa: PLC0415
 
-    run(store)
+    (shop.run if data == "shop" else run)(store or DEMOS / data)
 
 
 def _needed(**given: str | None) -> None:

@@ -55,6 +55,14 @@ class States(Protocol):
         """Make the relation or macro ``name`` of a state on a connection on which what it reads is there."""
 
 
+class Cohort(Protocol):
+    """What a session asks of a named set of actors, which is made above it."""
+
+    @property
+    def members(self) -> str:
+        """The SELECT of the actors, over tables of the session."""
+
+
 class Session:
     """DuckDB over a store. Threads may share it."""
 
@@ -71,6 +79,8 @@ class Session:
         self._sources: tuple[tuple[int, int, list[str]], Sources] | None = None
         self._functions: dict[str, str] = {}
         self.states: States | None = None  # set by the room of states, which is above this one
+        self.cohorts: dict[str, Cohort] = {}  # by name in lower case: what the room of analyses has made
+        self.macros: dict[str, str] = {}  # of analyses: the statement behind each table macro, which reads events
 
     def close(self) -> None:
         """Let go of the connection. Relations that were handed out still run: closing it would close theirs too."""
@@ -158,6 +168,11 @@ class Session:
             finally:
                 self._shapes = {key: path for key, path in self._shapes.items() if key[0] != registry.version}
                 self._sources = None
+
+    def names(self, registry: Registry) -> set[str]:
+        """Return the names of all relations and macros but cohorts, in lower case."""
+        states = self.states.names(registry) if self.states else set()
+        return {name.lower() for name in (*relations.NAMES, *registry.views, *self.macros, *states)}
 
     @contextlib.contextmanager
     def working(self, reads: str, scope: Scope, registry: Registry) -> Iterator[queries.Connection]:
@@ -263,7 +278,11 @@ class Session:
         own = set(known) if words & _LISTING else words & set(known)
         folded = sorted(states.names(registry) & words) if states else []
         texts = [query]
+        made = [self.macros[name] for name in sorted(words & set(self.macros))]
+        if made:
+            own.add("events")
         if states is not None:
+            made += self._cohorts(query, words, registry)
             for name in folded:
                 texts.append(states.text(name, registry))
                 own |= set(known) & states.reads(name, registry)
@@ -277,10 +296,32 @@ class Session:
         with reading(self.store.layout.lake):
             for name in own:
                 cursor.execute(_statement(name, sources, registry, wanted, scope))
+            for statement in made:
+                cursor.execute(statement)
             for name in folded:
                 if states is not None:
                     states.prepare(cursor, name, registry, scope)
-        return [*known, *(registry.states if states else ())], cursor
+        return [*known, *((*registry.states, *self.cohorts) if states else ())], cursor
+
+    def _cohorts(self, query: str, words: set[str], registry: Registry) -> list[str]:
+        """Return the statements that make the cohorts which a query names; all if it lists relations.
+
+        Raises
+        ------
+        QueryError
+            If it reads one of whose name the log has got a relation since.
+        """
+        if not self.cohorts:
+            return []
+        taken = self.names(registry)
+        clashing = set(self.cohorts) & taken & words
+        if clashing and (read := sorted(clashing & _tables(query))):
+            raise QueryError(
+                f"{read[0]!r} is a cohort, and by now a relation of the log, too",
+                hint=f"Give the cohort another name: log.cohort('{read[0]}_cohort', …).",
+            )
+        named = sorted((set(self.cohorts) if words & _LISTING else words & set(self.cohorts)) - taken)
+        return [f"create temp view {queries.identifier(name)} as {self.cohorts[name].members}" for name in named]
 
     def _install(self, registry: Registry) -> None:
         """Make the Python functions among the upcasts callable in SQL."""
@@ -332,6 +373,13 @@ def _wanted(texts: Sequence[str], registry: Registry) -> Wanted:
     if not registry.wide or any(queries.takes_all(text, registry.structs) for text in texts):
         return Wanted()
     return Wanted.by(texts)
+
+
+def _tables(query: str) -> set[str]:
+    """Return the names of the tables in a query, in lower case; none of one that does not parse."""
+    with contextlib.suppress(QueryError):
+        return {str(node.get("table_name")).lower() for node in queries.walk(queries.syntax(query))}
+    return set()
 
 
 def _statement(name: str, sources: Sources, registry: Registry, wanted: Wanted, scope: Scope) -> str:

@@ -10,7 +10,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import appends, loads, reads, registries, rivals, states, tables, validation
+from tests.benchmarks import (
+    appends,
+    loads,
+    reads,
+    registries,
+    retentions,
+    rivals,
+    states,
+    tables,
+    validation,
+    visits,
+)
 from tests.benchmarks.sources import Folder
 
 BENCHMARKS = {
@@ -25,6 +36,8 @@ BENCHMARKS = {
         states.states,
         registries.registries,
         validation.validation,
+        visits.visits,
+        retentions.retentions,
         rivals.eventsourcing,
     )
 }

@@ -149,7 +149,7 @@ def test_a_state_is_its_rows_or_how_often_a_value_is(orders: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "kind", "said"),
     [
-        ("select 1", "funnel", "no chart of a funnel"),
+        ("select 1", "poem", "no chart of a poem"),
         ("select 1 as x where false", "state", "no rows"),
         ("select i from range(100) t(i)", "state", "no column has few different values"),
         ("select now() as bucket, 'x' as value, false as partial", "course", "not a number"),
