@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from eventlab.displays import Displayed
 from eventlab.errors import InvalidEvent
 
 NAME_LENGTH = 512
@@ -87,7 +88,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedEvent:
+class RecordedEvent(Displayed):
     """An event as the log holds it. Its instants are in the log's time zone, its payload is a dict."""
 
     position: int
@@ -107,7 +108,7 @@ class RecordedEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class AppendResult:
+class AppendResult(Displayed):
     """What an append did.
 
     Attributes

@@ -15,7 +15,7 @@ from cyclopts.exceptions import (
     UnusedCliTokensError,
 )
 
-from eventlab.cli import commands, outputs, states
+from eventlab.cli import commands, labs, outputs, states
 from eventlab.cli.options import UsageError
 from eventlab.cli.values import printable
 from eventlab.errors import EventlabError
@@ -37,6 +37,7 @@ COMMANDS: tuple[Callable[..., object], ...] = (
     commands.compact,
     commands.recover,
     commands.demo,
+    labs.lab,
 )
 
 

@@ -255,12 +255,27 @@ def recover(store: Store, /, *, json: AsJson = False) -> None:
 
 
 def demo(
-    store: Annotated[Path, Parameter(name="DIR", help="Where the store is made (data/flights).")] = DEMO, /
+    store: Annotated[
+        Path | None, Parameter(name="DIR", help="Where the store is made (data/flights; with --live, data/live).")
+    ] = None,
+    /,
+    *,
+    live: Annotated[
+        bool, Parameter(help="Replay 8 February 2013 into the log, as a notebook watches; Ctrl-C stops, again goes on.")
+    ] = False,
+    speed: Annotated[
+        float | None, Parameter(help="How many times faster than it happened (600: the day takes 2 min 24 s).")
+    ] = None,
 ) -> None:
     """Load New York's flights of 2013 and show what can be asked of them."""
-    from eventlab.demo import run  # noqa: PLC0415
+    from eventlab.demo import replays, run  # noqa: PLC0415
 
-    run(store)
+    if live:
+        replays.replay(store or replays.LIVE, speed=replays.SPEED if speed is None else speed)
+    elif speed is not None:
+        raise UsageError("--speed goes with --live", hint="eventlab demo --live --speed 600")
+    else:
+        run(store or DEMO)
 
 
 def _no_option(name: str, value: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from eventlab.displays import Displayed
 from eventlab.errors import InvalidEvent, SchemaIncompatible
 from eventlab.events import COLUMNS, named
 from eventlab.schemas import checks, types
@@ -98,7 +99,7 @@ class Definition:
 
 
 @dataclass(frozen=True)
-class EventType:
+class EventType(Displayed):
     """An event type with all of its definitions, oldest first."""
 
     name: str
