@@ -1,5 +1,7 @@
 """eventlab: an append-only, provable event log in Parquet, queried with DuckDB at any moment of its past."""
 
+from typing import TYPE_CHECKING
+
 from eventlab.analytics.comparisons import compare
 from eventlab.analytics.steps import exclude, step
 from eventlab.errors import (
@@ -27,6 +29,9 @@ from eventlab.errors import (
 from eventlab.events import AppendResult, Event, RecordedEvent
 from eventlab.log import ANY, EXISTS, EventLog, LogView, recover
 from eventlab.log import open_log as open  # noqa: A004 - el.open is what users type
+
+if TYPE_CHECKING:
+    from eventlab.jupyter.machines import TimeMachine
 
 __version__ = "0.1.0"
 __all__ = [
@@ -56,6 +61,7 @@ __all__ = [
     "StoreNotFound",
     "StoreReadOnly",
     "StoreTooNew",
+    "TimeMachine",
     "WrongExpectedVersion",
     "compare",
     "exclude",
@@ -63,3 +69,26 @@ __all__ = [
     "recover",
     "step",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Return what is loaded only when it is asked for: a time machine brings Altair."""
+    if name == "TimeMachine":
+        from eventlab.jupyter.machines import TimeMachine  # noqa: PLC0415 - see above
+
+        return TimeMachine
+    raise AttributeError(f"module 'eventlab' has no attribute {name!r}")
+
+
+def load_ipython_extension(shell: object) -> None:
+    """Give an IPython shell the magics: ``%load_ext eventlab``."""
+    from eventlab import jupyter  # noqa: PLC0415 - so that import eventlab stays light
+
+    jupyter.load_ipython_extension(shell)  # type: ignore[arg-type]  # IPython's shell, which is not loaded here
+
+
+def unload_ipython_extension(shell: object) -> None:
+    """Take the magics away again: ``%unload_ext eventlab``."""
+    from eventlab import jupyter  # noqa: PLC0415 - as above
+
+    jupyter.unload_ipython_extension(shell)  # type: ignore[arg-type]  # as above

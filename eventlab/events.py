@@ -18,6 +18,7 @@ import msgspec
 import pyarrow as pa
 
 from eventlab import cloudevents
+from eventlab.displays import Displayed
 from eventlab.errors import InvalidEvent
 
 NAME_LENGTH = cloudevents.NAME_LENGTH
@@ -109,7 +110,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedEvent:
+class RecordedEvent(Displayed):
     """An event as the log holds it. Its instants are in the log's time zone, its payload is a dict."""
 
     position: int
@@ -147,7 +148,7 @@ class RecordedEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class AppendResult:
+class AppendResult(Displayed):
     """What an append did.
 
     Attributes

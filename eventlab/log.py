@@ -10,6 +10,7 @@ from eventlab import moments
 from eventlab.analytics import Question
 from eventlab.analytics.asking import Analyses
 from eventlab.analytics.macros import MACROS
+from eventlab.displays import Displayed
 from eventlab.errors import InvalidArgument, InvalidEvent
 from eventlab.events import Event
 from eventlab.schemas import folders
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
     from eventlab import queries
     from eventlab.events import AppendResult, RecordedEvent
+    from eventlab.jupyter.lives import Live
+    from eventlab.jupyter.machines import TimeMachine
     from eventlab.moments import Instant, Moment
     from eventlab.schemas import Registry
     from eventlab.schemas.compatibilities import Issue
@@ -57,7 +60,7 @@ if TYPE_CHECKING:
 __all__ = ["ANY", "EXISTS", "EventLog", "LogView", "Transaction", "open_log", "recover"]
 
 
-class _Readable(Analyses):
+class _Readable(Analyses, Displayed):
     """What a log and its views have in common: reading, by SQL and event by event, and the analyses."""
 
     _session: Session
@@ -112,7 +115,7 @@ class _Readable(Analyses):
         """
         registry = self._registry or self._catalog.registry()
         entry = self._catalog.find(name, registry)
-        return State(self._catalog, entry, self._scope, self._registry, _charted)
+        return State(self._catalog, entry, self._scope, self._registry, _charted, _machine)
 
     @property
     def states(self) -> list[str]:
@@ -358,6 +361,11 @@ class EventLog(_Readable):
     def position(self) -> int:
         """The head: the position of the last event, 0 when the log is empty."""
         return self._session.position
+
+    @property
+    def closed(self) -> bool:
+        """Whether the log has been closed."""
+        return self._closed
 
     def append(
         self,
@@ -681,6 +689,25 @@ class EventLog(_Readable):
         """Return an endless iterator over the events beyond ``after`` (None: from now on), each as it is committed."""
         return readers.follow(self._session, after=after, event_types=types)
 
+    def live(self, fn: Callable[[EventLog], object], *, every: moments.Duration = "2s") -> Live:
+        """Return a picture of the log that follows it: ``fn(log)``, called again whenever something new is recorded.
+
+        In a notebook it is a widget whose data are replaced in place, so that zoom, selection and scroll stay; in a terminal
+        it prints a line whenever the picture changes. ``fn`` runs on a thread of its own, cells run meanwhile. It ends by
+        ``.stop()``, when the kernel is interrupted, when the log is closed, and with the kernel.
+
+        Parameters
+        ----------
+        fn
+            Takes the log, returns an Altair chart, a Result, a relation, a frame, a number or text. If it raises, the
+            picture stays, with the error and its age; the first call raises here.
+        every
+            How long to pause between two looks for something new; longer if a refresh is costly, up to a minute.
+        """
+        from eventlab.jupyter.lives import Live  # noqa: PLC0415 - so that import eventlab stays light
+
+        return Live(self, fn, every=every)
+
     def subscription(self, name: str) -> Subscription:
         """Return the reader of that name at the place that it committed; a new one begins with the first event."""
         return Subscription(self._session, name)
@@ -793,6 +820,13 @@ def _charted(result: Result) -> Any:  # noqa: ANN401 - an Altair chart, which is
     from eventlab.charts import answers  # noqa: PLC0415 - so that import eventlab stays light
 
     return answers.chart(result)
+
+
+def _machine(state: State, fn: Callable[[Result], object] | None, **options: object) -> TimeMachine:
+    """Return the time machine of a state."""
+    from eventlab.jupyter.machines import TimeMachine  # noqa: PLC0415 - so that import eventlab stays light
+
+    return TimeMachine.of_state(state, fn, **options)
 
 
 def _folder(path: object) -> Path:

@@ -16,7 +16,6 @@ from eventlab.errors import InvalidArgument, QueryError, unknown
 from eventlab.events import COLUMNS
 from eventlab.session import Scope
 from eventlab.session.results import Result
-from eventlab.states.splits import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -197,13 +196,13 @@ def resolved(where: str, actor: str, cohorts: Mapping[str, Cohort]) -> tuple[str
             return None
         asked[name] = cohorts[name]
         member = _expression(queries.fill(_MEMBER, members=cohorts[name].members))
-        who = replaced(found[0], change)
+        who = queries.replaced(found[0], change)
         member["child"] = _expression(f"select ({actor}\n)") if who.get("column_names") == ["actor"] else who
         if node["type"] == "COMPARE_NOT_IN":
             return {**_expression("select (not x)"), "children": [member]}
         return member
 
-    tree: dict[str, Any] = replaced(_expression(f"select ({where}\n)"), change)
+    tree: dict[str, Any] = queries.replaced(_expression(f"select ({where}\n)"), change)
     return queries.rendered(tree), tuple(asked.values())
 
 

@@ -19,7 +19,7 @@ from eventlab import queries
 from eventlab.analytics import visits
 from eventlab.errors import InvalidArgument
 from eventlab.session import Scope
-from eventlab.states.splits import is_aggregate, replaced
+from eventlab.states.splits import is_aggregate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -233,7 +233,7 @@ def _parts(measure: str, actor: str) -> tuple[list[str], str]:
             )
             ratio = _expression("(x / nullif(y, 0))")
             parts = {"x": summed(total), "y": summed(count)}
-            return dict(replaced(ratio, lambda found: parts.get(".".join(found.get("column_names") or ()))))
+            return dict(queries.replaced(ratio, lambda found: parts.get(".".join(found.get("column_names") or ()))))
         arguments = [queries.rendered(argument["expression"]) for argument in node["arguments"]]
         if name == "count" and len(arguments) == 1 and arguments[0] in own:
             return summed(f"({sql} > 0)::integer")
@@ -242,7 +242,7 @@ def _parts(measure: str, actor: str) -> tuple[list[str], str]:
             hint="Compare trends of counts, sums and means, and of count(DISTINCT actor).",
         )
 
-    tree = replaced(_expression(f"({measure}\n)"), change)
+    tree = queries.replaced(_expression(f"({measure}\n)"), change)
     return columns, queries.rendered(tree)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from eventlab import moments, queries
 from eventlab.errors import InvalidArgument, QueryError, unknown
 from eventlab.events import COLUMNS
-from eventlab.states.splits import column, replaced
+from eventlab.states.splits import column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -265,7 +265,7 @@ def _qualified(tree: Any, event: str, fields: dict[str, str]) -> Any:  # noqa: A
             case _:
                 return None
 
-    return replaced(tree, change)
+    return queries.replaced(tree, change)
 
 
 def _check_names(question: Question, tree: Tree, fields: dict[str, str], what: str) -> None:

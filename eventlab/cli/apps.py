@@ -15,7 +15,7 @@ from cyclopts.exceptions import (
     UnusedCliTokensError,
 )
 
-from eventlab.cli import commands, exports, outputs, schemas, states
+from eventlab.cli import commands, exports, labs, outputs, schemas, states
 from eventlab.cli.options import UsageError
 from eventlab.cli.values import printable
 from eventlab.errors import EventlabError
@@ -38,6 +38,7 @@ COMMANDS: tuple[Callable[..., object] | App, ...] = (
     commands.compact,
     commands.recover,
     commands.demo,
+    labs.lab,
 )
 
 

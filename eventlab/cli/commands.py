@@ -260,18 +260,32 @@ def recover(store: Store, /, *, json: AsJson = False) -> None:
 
 def demo(
     store: Annotated[
-        Path | None, Parameter(name="DIR", help="Where the store is made (data/flights, data/shop).")
+        Path | None,
+        Parameter(name="DIR", help="Where the store is made (data/flights, data/shop; with --live, data/live)."),
     ] = None,
     /,
     *,
     data: Annotated[
         Literal["flights", "shop"], Parameter(help="The flights, or an online shop's clickstream (synthetic).")
     ] = "flights",
+    live: Annotated[
+        bool, Parameter(help="Replay 8 February 2013 into the log, as a notebook watches; Ctrl-C stops, again goes on.")
+    ] = False,
+    speed: Annotated[
+        float | None, Parameter(help="How many times faster than it happened (600: the day takes 2 min 24 s).")
+    ] = None,
 ) -> None:
     """Load New York's flights of 2013, or a shop's clickstream, and show what can be asked of them."""
-    from eventlab.demo import run, shop  # noqa: PLC0415
+    from eventlab.demo import replays, run, shop  # noqa: PLC0415
 
-    (shop.run if data == "shop" else run)(store or DEMOS / data)
+    if live:
+        if data != "flights":
+            raise UsageError(f"--live replays the flights, not the {data}", hint="eventlab demo --live")
+        replays.replay(store or replays.LIVE, speed=replays.SPEED if speed is None else speed)
+    elif speed is not None:
+        raise UsageError("--speed goes with --live", hint="eventlab demo --live --speed 600")
+    else:
+        (shop.run if data == "shop" else run)(store or DEMOS / data)
 
 
 def _needed(**given: str | None) -> None:

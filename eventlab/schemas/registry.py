@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from eventlab import events
+from eventlab.displays import Displayed
 from eventlab.errors import InvalidEvent
 from eventlab.events import COLUMNS, named
 from eventlab.schemas import checks, contracts, types, validators
@@ -159,7 +160,7 @@ class Definition:
 
 
 @dataclass(frozen=True)
-class EventType:
+class EventType(Displayed):
     """An event type with all of its definitions, oldest first."""
 
     name: str

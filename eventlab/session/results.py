@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from eventlab import queries
+from eventlab.displays import Displayed
 from eventlab.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ Charter = Callable[["Result"], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class Result(Displayed):
     """The rows of an answer, computed when they are asked for, as the log was when the question was asked.
 
     Attributes
@@ -78,7 +79,3 @@ class Result:
 
     def __repr__(self) -> str:
         return str(self.relation)
-
-    def _repr_html_(self) -> str:
-        html: str = self.pl()._repr_html_()
-        return html

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from eventlab.displays import Displayed
 from eventlab.errors import InvalidArgument
 from eventlab.events import named
 from eventlab.session import readers
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from eventlab.session.sessions import Session
 
 
-class Subscription:
+class Subscription(Displayed):
     """A named reader: ``next`` gives what it has not seen, ``commit`` keeps its place for the next process.
 
     Events come at least once: those after the last commit come again when the subscription is opened anew.

@@ -19,6 +19,7 @@ import msgspec
 import pyarrow as pa
 
 from eventlab import moments, queries
+from eventlab.displays import Displayed
 from eventlab.errors import InvalidArgument
 from eventlab.events import ENVELOPE, named
 from eventlab.session import Scope, readers
@@ -53,7 +54,7 @@ from course order by 1
 """
 
 
-class Fold:
+class Fold(Displayed):
     """A Python reducer over a log, or over a view of it. Made by ``log.fold``. Threads may share it.
 
     ``evolve(state, event)`` is called for the events of each stream in their order, and returns the state after the event; it
@@ -98,7 +99,12 @@ class Fold:
         self._table: pa.Table | None = None
 
     def __repr__(self) -> str:
-        return f"<Fold {self.name}: {_place(self._evolve)}>"
+        return f"<Fold {self.name}: {self.place}>"
+
+    @property
+    def place(self) -> str:
+        """Where the function is defined, for a person."""
+        return _place(self._evolve)
 
     def now(self) -> Result:
         """Return the state as of the head of the log (or of the view): one row a stream, those in order of appearance."""

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from eventlab import moments, queries
+from eventlab.displays import Displayed
 from eventlab.errors import EventlabError, InvalidArgument, StoreReadOnly
 from eventlab.session import Scope
 from eventlab.session.results import Result
@@ -16,7 +17,7 @@ from eventlab.states import courses, folds, histories, keepers, snapshots, whole
 from eventlab.states.courses import Measure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from eventlab.moments import Duration, Instant, Moment
     from eventlab.schemas import Registry, StateText
@@ -43,7 +44,7 @@ _NUMBERS = (
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class State(Displayed):
     """A state of a log, or of a view of it. Made by ``log.define_state`` and ``log.state``.
 
     Attributes
@@ -57,6 +58,7 @@ class State:
     scope: Scope
     registry: Registry | None
     charter: Charter | None = None
+    machine: Callable[..., Any] | None = None
 
     @property
     def name(self) -> str:
@@ -184,6 +186,33 @@ class State:
             return self._result(course(windows=parts.relation == "events"), kind="course", facts={"measure": measure})
         except EventlabError:  # an aggregate that cannot be a window
             return self._result(course(windows=False), kind="course", facts={"measure": measure})
+
+    def time_machine(
+        self,
+        fn: Callable[[Result], object] | None = None,
+        *,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        step: Duration | None = None,
+        at: Instant | None = None,
+    ) -> Any:  # noqa: ANN401 - a TimeMachine, of the room for notebooks above this one
+        """Return the state on a slider over time: what it was, what changed, and the events in between.
+
+        Parameters
+        ----------
+        fn
+            Takes the state's Result at the moment and returns what to show: a chart, a frame, a number. By itself it is the
+            table.
+        since, until
+            Where the slider begins and ends; the first and the last event by themselves.
+        step
+            How far its moments lie apart, like ``"15m"``; by itself, at most 400 steps.
+        at
+            Where it stands first; at the end by itself.
+        """
+        if self.machine is None:
+            raise InvalidArgument("this state has no time machine", hint="Take it from its log: log.state(name).")
+        return self.machine(self, fn, since=since, until=until, step=step, at=at)
 
     def snapshot(self) -> None:
         """Take a snapshot of the state as it is now. Answers are the same without it.

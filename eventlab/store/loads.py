@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eventlab import queries
+from eventlab.displays import Displayed
 from eventlab.errors import IdempotencyConflict, InvalidArgument, InvalidEvent, SchemaWarning
 from eventlab.events import COLUMNS, same_content
 from eventlab.schemas.registry import inferred
@@ -85,7 +86,7 @@ _NEW_HEADS = "select stream_id, max({version}) as version from numbered {heads} 
 
 
 @dataclass(frozen=True, slots=True)
-class IngestResult:
+class IngestResult(Displayed):
     """What a bulk load did.
 
     Attributes

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eventlab import moments, queries
+from eventlab.displays import Displayed
 from eventlab.errors import StoreBusy, StoreCorrupt
 from eventlab.store import journals, layouts
 from eventlab.store.journals import Journal
@@ -27,7 +28,7 @@ _HEADS = "select stream_id, max(version), max(epoch_us(recorded_at)) from {lake}
 
 
 @dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(Displayed):
     """What a recovery found: the events that the log holds now, its last position, and what a person must know."""
 
     events: int

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from eventlab import queries
+from eventlab.displays import Displayed
 from eventlab.errors import EventlabError
 from eventlab.events import ENVELOPE
 from eventlab.store.journals import Journal
@@ -39,7 +40,7 @@ _KEPT = 24  # hours for which a replaced file is left to those who may still rea
 
 
 @dataclass(frozen=True, slots=True)
-class Compaction:
+class Compaction(Displayed):
     """What a compaction did: the files before and after, and the replaced files that a vacuum deleted."""
 
     files_before: int
