@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import appends, loads, reads, retentions, rivals, states, tables, visits
+from tests.benchmarks import appends, funnels, loads, reads, retentions, rivals, states, tables, visits
 from tests.benchmarks.sources import Folder
 
 BENCHMARKS = {
@@ -23,6 +23,7 @@ BENCHMARKS = {
         reads.opening,
         reads.refresh,
         states.states,
+        funnels.funnels,
         visits.visits,
         retentions.retentions,
         rivals.eventsourcing,
