@@ -116,7 +116,7 @@ class Analyses:
         Notes
         -----
         At one instant, events that are no step come first, then the steps in their order. Distinct steps, in order, best entry:
-        one window a step carries on the latest entry that has come so far, over ``hash(actor)`` (128 bits). All others: a fold
+        one window a step carries on the latest entry that has come so far, over a hash of the actor (96 bits). All others: a fold
         over each actor's events; in any order, over the events after each entry.
 
         Examples

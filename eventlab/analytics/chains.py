@@ -18,34 +18,31 @@ if TYPE_CHECKING:
     from eventlab.analytics.questions import Question
     from eventlab.analytics.steps import Stage
 
-MOST = 27
+MOST = 15
 """How many steps fit: a moment and a step are one whole number of 64 bits."""
-_BEGIN = (
-    62_135_596_800_000_000  # microseconds from the year 1 to 1970: moments are counted from there, so none is below 0
-)
-_STANDING = 320_000_000_000_000_000  # more than the microseconds of the years 1 to 9999
+_BITS = 59  # of a moment in microseconds, in the years 1 to 9999, with its sign
 # Types whose values sort as fast as a hash.
 _FIXED = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|BOOLEAN|DATE|TIME[^\[]*|UUID|FLOAT|DOUBLE|DECIMAL\([^\[]*\)")
 
-# Texts are slow to sort. Two hashes are 128 bits: for two of a million actors to be taken for one has the chance 1e-27.
-_HASHES = "hash(actor) as key, hash('-' || actor) as other_key"
-# place: the moment and the step in one number, so that steps of one instant are in their order, and little is sorted.
+# Texts are slow to sort. The hashes are 96 bits: that two of a million actors are taken for one has the chance 1e-17.
+_HASHES = "hash(actor) as key, (hash('-' || actor) >> 32)::uinteger as other_key"
+# place: the moment and, in its last bits, the step: steps of one instant are in their order, and little is sorted.
 _ACTS = """
 with acts as (
     select ({actor}
-    ) as actor, (epoch_us(occurred_at) + {begin}) * {base} + {step} as place{breakdown}
+    ) as actor, epoch_us(occurred_at) * {base} + {step} as place{breakdown}
     from events
     where {conditions}
 ),
 chain_0 as (
-    select {key}, place{kept} from acts where place is not null
+    select {key}, place{kept} from acts{chosen}
 )"""
 # previous: the last event of the step before or of this one; the first of this one goes on, those after it do not.
 _REACH = """,
 reach_{nth} as (
     select
         *,
-        last_value(case when place % {base} in ({nth}, {to}) then place end ignore nulls)
+        last_value(case when place & {mask} between {nth} and {to} then place end ignore nulls)
             over (course rows between unbounded preceding and 1 preceding) as previous{carried}
     from chain_{before}
     window course as (partition by {key} order by place{ties})
@@ -53,23 +50,23 @@ reach_{nth} as (
 chain_{nth} as (
     select
         {key}, place, {columns}
-    from (select *, place % {base} as step, place // {base} as moment from reach_{nth})
+    from (select *, place & {mask} as step from reach_{nth})
     where step < {to}
-        or (step = {to} and previous % {base} = {nth}{in_time})
         or (step > {to} and previous is not null{may_be})
+        or (step = {to} and previous & {mask} = {nth}{in_time})
 )"""
-_CARRIED = "last_value(case when place % {base} = {nth} then {name} end ignore nulls) over course as last_{name}"
+_CARRIED = "last_value(case when place & {mask} = {nth} then {name} end ignore nulls) over course as last_{name}"
+# standing: who has come furthest, among those the latest entry
 _CHAINS = """,
-bests as (  -- who has come furthest, among those the latest entry
+bests as (
     select {actor}, {bests}
     from (
-        select *, place // {base} as moment, place % {base} as step, place % {base} * {standing} + {entry} as standing
-        from chain_{last}
+        select *, (place & {mask}) * {top} + {entry} as standing, place & {mask} as step from chain_{last}
     )
     group by {key}
 ),
 chains as (
-    select actor, {best} % {standing} - {begin} as entry{moments}
+    select actor, (({best} + {half}) & {below}) - {half} as entry{moments}
     from bests
 )"""
 
@@ -82,6 +79,7 @@ def chains(
     within: int | None,
     breakdown: str | None,
     named: bool = True,
+    chosen: bool = True,
 ) -> str:
     """Return the CTEs of each actor's best chain; the last, ``chains``, has ``actor, entry, reached_2 …`` and ``breakdown``.
 
@@ -99,26 +97,27 @@ def chains(
         SQL over ``events``, whose value at the entry is wanted; of entries at one instant the greatest value counts.
     named
         Whether the actors are wanted; else the column is NULL, and their names need not be kept.
+    chosen
+        Whether ``conditions`` leave events that are no step.
     """
-    last, base = len(stages), str(len(stages) + 1)
-    hashed = last > 1 and not _fixed(question)
-    cases = " ".join(f"when {stage.condition} then {number}" for number, stage in enumerate(stages, start=1))
+    last, hashed, parted = len(stages), len(stages) > 1 and not _fixed(question), breakdown is not None
+    bits = last.bit_length()
     acts = queries.fill(
         _ACTS,
         actor=question.actor,
-        begin=str(_BEGIN),
-        base=base,
-        step=f"case {cases} end",
+        base=str(1 << bits),
+        step=f"case {' '.join(f'when {stage.condition} then {k}' for k, stage in enumerate(stages, start=1))} end",
         breakdown=_at_entry(stages[0], breakdown),
         conditions=" and ".join(conditions),
         key=[_HASHES, "actor"] if hashed else "actor as key",
-        kept=", breakdown" if breakdown else "",
+        kept=", breakdown" if parted else "",
+        chosen=" where place is not null" if chosen else "",
     )
-    parted, carried = breakdown is not None, ["actor"] if hashed and named else []
+    carried = ["actor"] if hashed and named else []
     key = "key, other_key" if hashed else "key"
-    reaches = [_reach(nth, base, within, key=key, carried=carried, parted=parted) for nth in range(1, last)]
+    reaches = [_reach(nth, bits, within, key=key, carried=carried, parted=parted) for nth in range(1, last)]
     actor = "null" if not named else "any_value(actor)" if hashed else "key"
-    return "".join([acts, *reaches, _bests(last, key=key, actor=actor, parted=parted)])
+    return "".join([acts, *reaches, _bests(last, bits, key=key, actor=actor, parted=parted)])
 
 
 def _fixed(question: Question) -> bool:
@@ -134,57 +133,57 @@ def _at_entry(entry: Stage, breakdown: str | None) -> str:
     return f", case when {entry.condition} then {{'value': ({breakdown}\n)}} end as breakdown"
 
 
-def _reach(nth: int, base: str, within: int | None, *, key: str, carried: list[str], parted: bool) -> str:
+def _reach(nth: int, bits: int, within: int | None, *, key: str, carried: list[str], parted: bool) -> str:
     """Return the CTEs that lead on from step ``nth`` to the next one."""
-    to = str(nth + 1)
-    since = f"previous // {base}" if nth == 1 else "last_entry"
+    to, mask, moment = nth + 1, str((1 << bits) - 1), f"(previous >> {bits})"
+    entry = moment if nth == 1 else "last_entry"
     names = [
         *(["entry"] if nth > 1 else []),
         *(f"reached_{k}" for k in range(2, nth)),
         *(["breakdown"] if parted else []),
     ]
-    last = [queries.fill(_CARRIED, nth=str(nth), base=base, name=name) for name in names]
+    last = [queries.fill(_CARRIED, nth=str(nth), mask=mask, name=name) for name in names]
     columns = dict(zip(carried, carried, strict=True))
     columns |= {name: f"case when step = {to} then last_{name} else {name} end" for name in names}
-    if nth == 1:
-        columns["entry"] = f"case step when 1 then moment when 2 then {since} end"
-    else:
-        columns[f"reached_{nth}"] = f"case when step = {to} then previous // {base} end"
+    columns["entry" if nth == 1 else f"reached_{nth}"] = moment
     return queries.fill(
         _REACH,
         key=key,
         nth=str(nth),
-        to=to,
+        to=str(to),
         before=str(nth - 1),
-        base=base,
+        mask=mask,
         carried="".join(f",\n        {part}" for part in last),
         ties=", breakdown" if parted else "",
         columns=[text if text == name else f"{text} as {name}" for name, text in columns.items()],
-        in_time="" if within is None else f" and moment - {since} <= {within}",
-        may_be="" if within is None else f" and moment - previous // {base} <= {within}",
+        may_be="" if within is None else f" and place - previous <= {(within + 1) << bits}",
+        in_time="" if within is None else f" and (place >> {bits}) - {entry} <= {within}",
     )
 
 
-def _bests(last: int, *, key: str, actor: str, parted: bool) -> str:
+def _bests(last: int, bits: int, *, key: str, actor: str, parted: bool) -> str:
     """Return the CTEs of one row an actor, from the events that lead on."""
-    best = "max(standing) as best"
+    best, moment = "max(standing) as best", f"place >> {bits}"
     if parted:  # entries at one instant differ in nothing but the value
         best = "max({'standing': standing, 'breakdown': breakdown}) as best"
-    reached = [f"case when step = {k} then moment when step > {k} then reached_{k} end" for k in range(2, last)]
-    reached += [f"case when step = {last} then moment end"] if last > 1 else []
+    reached = [f"case when step = {k} then {moment} when step > {k} then reached_{k} end" for k in range(2, last)]
     moments = [f"arg_max({text}, standing) as reached_{k}" for k, text in enumerate(reached, start=2)]
-    columns = [f"reached_{k} - {_BEGIN} as reached_{k}" for k in range(2, last + 1)]
+    if last > 1:
+        moments.append(f"arg_max({moment}, standing) filter (step = {last}) as reached_{last}")
+    columns = [f"reached_{k}" for k in range(2, last + 1)]
     columns += ["best.breakdown.value as breakdown"] if parted else []
+    half = 1 << (_BITS - 1)
     return queries.fill(
         _CHAINS,
         key=key,
         actor=f"{actor} as actor",
         bests=[best, *moments],
-        base=str(last + 1),
-        standing=str(_STANDING),
-        entry=f"place // {last + 1}" if last == 1 else "entry",
+        mask=str((1 << bits) - 1),
+        top=str(1 << _BITS),
+        entry=f"({moment})" if last == 1 else f"case when place & {(1 << bits) - 1} = 1 then {moment} else entry end",
         last=str(last - 1),
         best="best.standing" if parted else "best",
-        begin=str(_BEGIN),
-        moments="".join(f",\n        {text}" for text in columns),
+        half=str(half),
+        below=str((1 << _BITS) - 1),
+        moments="".join(f", {text}" for text in columns),
     )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from eventlab.analytics.steps import Exclusions, Steps
     from eventlab.moments import Duration
 
+_LONGEST = 400_000_000_000_000_000  # microseconds: longer than all time, and all times still fit 64 bits
 _ENTRIES = {
     "best": "counted is each actor's best entry (the one that gets furthest, of those the latest)",
     "first": "counted is each actor's first entry",
@@ -94,6 +95,7 @@ class Design:
                 within=self.rules.within,
                 breakdown=self.breakdown,
                 named=named,
+                chosen=any(stage.where for stage in self.rules.stages) or bool(self.question.range("")),
             )
         others = [stop.event for stop in self.rules.stops]
         held = holds.held(self.question, self.hold, self.events, others) if self.hold else []
@@ -219,7 +221,7 @@ def design(
     rules = Rules(
         tuple(stages),
         tuple(steps.stops(question, exclude, stages)),
-        None if length is None else length // moments.MICROSECOND,
+        None if length is None else min(length // moments.MICROSECOND, _LONGEST),
         entry,
         order,
     )

@@ -126,10 +126,11 @@ def exclude(event: str, *, between: tuple[int, int] | None = None, where: str | 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A step as SQL: ``condition`` is over ``events``, ``within_previous`` in microseconds."""
+    """A step as SQL: ``condition`` is over ``events``, ``within_previous`` in microseconds; ``where`` as it was written."""
 
     event: str
     condition: str
+    where: str | None = None
     within_previous: int | None = None
     optional: bool = False
     told: str = ""
@@ -171,6 +172,7 @@ def stages(question: Question, given: Steps) -> list[Stage]:
         Stage(
             one.event,
             _condition(question, one.event, one.where, "step"),
+            one.where,
             None if one.within_previous is None else moments.duration(one.within_previous) // moments.MICROSECOND,
             one.optional,
             _told(one.event, one.where),

@@ -10,6 +10,7 @@ import pytest
 
 import eventlab as el
 from eventlab import queries
+from eventlab.analytics import funnels
 from eventlab.errors import InvalidArgument, QueryError
 
 if TYPE_CHECKING:
@@ -310,6 +311,33 @@ def test_actors_of_any_type(log: el.EventLog) -> None:
         funnel = log.funnel(["A", "B"], within="10s", by=by)
         assert funnel.actors(step=1).pl()["actor"].to_list() == people
         assert funnel.pl()["reached"].to_list() == [3, 2]
+
+
+def test_before_1970(log: el.EventLog) -> None:
+    """Moments before 1970, and in the last years that there are, are counted as all others."""
+    for number, year in enumerate((1, 1969, 9999)):
+        moment = dt.datetime(year, 12, 31, tzinfo=dt.UTC)
+        events = [el.Event(kind, {}, occurred_at=moment + dt.timedelta(seconds=n)) for n, kind in enumerate("ABC")]
+        log.append(f"s{number}", events)
+    funnel = log.funnel(["A", "B", "C"], within="1m")
+    assert funnel.pl()["reached"].to_list() == [3, 3, 3]
+    assert funnel.pl()["median_seconds"].to_list() == [None, 1.0, 1.0]
+    assert [moment.year for moment in funnel.actors(step=3).pl()["entered_at"]] == [1, 1969, 9999]
+    assert reached(log, ["A", "B", "C"], within="999999999d") == [3, 3, 3]
+
+
+@pytest.mark.parametrize("number", [2, 3, 4, 7, 8, 15, 16, 20])
+def test_many_steps(log: el.EventLog, number: int) -> None:
+    """However many the steps, windows and folds give the same answer."""
+    chance, kinds = random.Random(number), [f"k{n}" for n in range(number)]
+    for stream in range(25):
+        moments = sorted(chance.randint(0, 100) for _ in range(2 * number))
+        places = sorted(chance.randint(0, number - 1) for _ in moments)
+        add(log, f"s{stream}", *((kinds[place], moment) for place, moment in zip(places, moments, strict=True)))
+    funnel = log.funnel(kinds, within="90s")
+    assert funnel.design is not None
+    assert log.sql(funnels.funnel_query(funnel.design, fast=False)).pl().equals(funnel.pl())
+    assert funnel.pl()["reached"][0] > 0
 
 
 def test_definition(log: el.EventLog) -> None:

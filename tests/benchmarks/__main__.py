@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.benchmarks import (
     appends,
+    funnels,
     loads,
     reads,
     registries,
@@ -36,6 +37,7 @@ BENCHMARKS = {
         states.states,
         registries.registries,
         validation.validation,
+        funnels.funnels,
         visits.visits,
         retentions.retentions,
         rivals.eventsourcing,
