@@ -135,6 +135,21 @@ def duration(value: Duration) -> dt.timedelta:
     return length
 
 
+def told(length: dt.timedelta) -> str:
+    """Return a duration in words.
+
+    Examples
+    --------
+    >>> told(dt.timedelta(minutes=90)), told(dt.timedelta(days=1)), told(dt.timedelta(milliseconds=1500))
+    ('1 hour 30 minutes', '1 day', '1.5 seconds')
+    """
+    minutes, rest = divmod(length, dt.timedelta(minutes=1))
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "day"), (hours, "hour"), (minutes, "minute"), (rest / dt.timedelta(seconds=1), "second")]
+    return " ".join(f"{number:g} {unit}{'s' * (number != 1)}" for number, unit in parts if number) or "0 seconds"
+
+
 @dataclass(frozen=True, slots=True)
 class Basis:
     """What an answer rests on: a store, its first ``position`` events and ``registry`` definitions, a valid time.

@@ -91,7 +91,7 @@ def sessions(question: Question, gap: Duration = "30m", *, split: str | None = N
         kind="sessions",
         definition=queries.fill(
             _DEFINITION,
-            gap=str(length),
+            gap=moments.told(length),
             split=f" An event where {split} begins a session, too." if split else "",
             asked=sequences.asked(question),
         ),

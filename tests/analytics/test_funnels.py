@@ -347,7 +347,7 @@ def test_definition(log: el.EventLog) -> None:
     for part in (
         "A → B",
         "very next event",
-        "within 1:00:00",
+        "within 1 hour of the entry",
         "first entry",
         "2026-03-01 00:00:01+00:00",
         "stream_id",
