@@ -160,7 +160,7 @@ def test_definition_says_the_parameters(log: el.EventLog) -> None:
         until="2026-04-01",
     )
     for part in (
-        "0:45:00",
+        "45 minutes",
         "event_type = 'A'",
         "lower(stream_id)",
         "version > 0",
