@@ -388,7 +388,7 @@ def test_bootstrap_of_a_count_of_actors(tmp_path: Path) -> None:
     (row,) = rows(el.compare(result, between=("a", "b"))).values()
     half = 1.96 * math.sqrt(1600)
     assert row[:3] == (900, 700, 200)
-    assert row[3:] == (pytest.approx(200 - half, abs=12), pytest.approx(200 + half, abs=12))
+    assert row[3:] == (pytest.approx(200 - half, abs=20), pytest.approx(200 + half, abs=20))
     assert rows(el.compare(result, between=("a", "b"))) == {"2026-03-01 00:00: value": row}
     text = el.compare(result, between=("a", "b"), level=0.5)
     assert log.sql(text.sql).pl().equals(text.pl())

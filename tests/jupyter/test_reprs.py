@@ -62,6 +62,12 @@ class Analysis(Result):
     basis: str = ""
 
 
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the plain texts a terminal of 120 columns, whatever the test runner has."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[el.EventLog]:
     """Make a log in Vienna whose names and values are markup."""
