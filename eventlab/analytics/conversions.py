@@ -154,7 +154,11 @@ class Design:
         """Return what the numbers mean."""
         rules, parts = self.rules, []
         way = " → ".join(stage.told for stage in rules.stages)
-        window = f"within {moments.told(self.within)} of the entry (inclusive)" if self.within else "at any time after the entry"
+        window = (
+            f"within {moments.told(self.within)} of the entry (inclusive)"
+            if self.within
+            else "at any time after the entry"
+        )
         parts.append(f"{way}, {_ORDERS[rules.order]}, {window}; {_ENTRIES[rules.entry]}.")
         parts += [f"All share {' and '.join(self.hold)}; NULL equals nothing."] if self.hold else []
         parts += [f"An attempt ends at {stop.told}." for stop in rules.stops]
