@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from eventlab.schemas.registry import Definition, EventType
     from eventlab.schemas.types import FieldType
 
+Branches = list[tuple[int | None, str]]  # SQL by the version before which it holds, ascending; None: the rest
+_PAYLOAD = "from_json(payload"  # what is read from a payload is of any type's: its reader tells them apart
 _NUMBERS = {*types.INTEGERS, "DOUBLE", "FLOAT", "DECIMAL"}
 
 
@@ -61,65 +63,102 @@ def fields(event_type: EventType, wanted: Wanted) -> dict[str, FieldType]:
     return {name: kind for name, kind in event_type.latest.stored.items() if wanted.has(name)}
 
 
-def from_files(event_type: EventType, wanted: Wanted) -> str:
-    """Return the SQL that reads a type's STRUCT from its physical columns, or from those that its last upcast has made."""
+def from_files(event_type: EventType, wanted: Wanted, values: dict[str, str] | None = None) -> str:
+    """Return the SQL that reads a type's STRUCT from its physical columns; of ``values``, what ``upcasts`` makes of them."""
     if event_type.whole is not None:
         return queries.identifier(event_type.latest.column)
     stored = fields(event_type, wanted)
-    if event_type.upcasts:
-        values = {
-            name: _to_stored(queries.identifier(held(event_type.latest, name)), event_type.latest.kinds[name])
-            for name in stored
-        }
-    else:
+    if values is None:
         values = {name: _field(event_type.definitions, event_type, name, kind) for name, kind in stored.items()}
+    else:
+        values = {name: _to_stored(values[name], event_type.latest.kinds[name]) for name in stored}
     parts = ", ".join(f"{queries.identifier(name)} := {value}" for name, value in values.items())
-    return f"case when event_type = {queries.literal(event_type.name)} then struct_pack({parts}) end"
+    if wanted.words is not None and _PAYLOAD not in parts:  # only fields are asked for, which are NULL by themselves
+        return f"struct_pack({parts})"
+    return f"case when {_own(event_type)} then struct_pack({parts}) end"
 
 
-def upcasts(event_type: EventType, wanted: Wanted) -> list[dict[str, str]]:
-    """Return the steps in which old events become the latest version: the SQL of columns, by name, over those of the step before.
+def upcasts(event_type: EventType, wanted: Wanted) -> tuple[list[dict[str, str]], dict[str, str]]:
+    """Return how old events become the latest version: steps, and the SQL of each field over the last of them.
 
-    The first step reads from files: each version between two upcasts as the last of them, NULL on the rows of others. Every
-    further one applies an upcast to what the step before made, and puts beside it the versions after the upcast, which the first
-    step has read. A field between two upcasts has its own type; ``held`` names its column.
+    A step is the SQL of columns, by name, over those of the step before; the first is over files. Renames need none: they are said
+    in place. An upcast that computes has a step of its own, since a later one may name what it makes more than once. A field
+    between two upcasts has its own type; ``held`` names its column.
     """
-    own, known = f"event_type = {queries.literal(event_type.name)}", _version(event_type)
     needed = list(zip(event_type.stages, _needed(event_type, wanted), strict=True))
-    read = {f"__{event_type.latest.number}": f"case when {own} then schema_version end"}
-    for stage, names in needed:
-        read |= {_read(stage, name, event_type): _stored(stage, name, event_type) for name in names}
-    steps = [read]
-    first, names = needed[0]
-    current = {held(first[-1], name): queries.identifier(held(first[-1], name)) for name in names}
-    for (earlier, _), (stage, names) in itertools.pairwise(needed):
-        old, before, last = f"{known} < {stage[0].version}", earlier[-1], stage[-1]
+    (stage, names), steps, version = needed[0], list[dict[str, str]](), "schema_version"
+    current: dict[str, Branches] = {name: [(None, _stored(stage, name, event_type))] for name in names}
+    for number, ((earlier, _), (stage, names)) in enumerate(itertools.pairwise(needed), start=1):
+        before, last, bound = earlier[-1], stage[-1], stage[0].version
         made = _made(stage[0], before, names)
-        inlined = _inlined(made, current)
-        if inlined is None:
-            steps += [] if all(queries.identifier(name) == sql for name, sql in current.items()) else [current]
+        carried = _carried(made, current, before)
+        if carried is None:
+            values = {name: _branched(version, branches) for name, branches in current.items()}
+            if not steps:
+                version = queries.identifier(f"__{last.number}")
+                steps.append(_first(event_type, before, values, needed[number:]))
+            elif any(sql != queries.identifier(held(before, name)) for name, sql in values.items()):
+                steps.append({held(before, name): sql for name, sql in values.items()})
             if isinstance(stage[0].upcast, str):
-                steps.append({_object(stage[0]): f"case when {old} then {_called(stage[0], before)} end"})
-        values = made if inlined is None else inlined
-        new = {
-            held(last, name): f"case when {old} then {_tried(values.get(name, 'null'), last.kinds[name])}"
-            f" else {queries.identifier(_read(stage, name, event_type))} end"
-            for name in names
-        }
-        if inlined is None:
-            steps.append(new)
-        current = new if inlined is not None else {name: queries.identifier(name) for name in new}
-    steps += [] if all(queries.identifier(name) == sql for name, sql in current.items()) else [current]
-    return steps
+                called = f"case when {version} < {bound} then {_called(stage[0], before)} end"
+                steps.append({_object(stage[0]): called})
+        new: dict[str, Branches] = {}
+        for name in names:
+            kind, source = last.kinds[name], None if carried is None else carried.get(name)
+            old: Branches = [(None, made.get(name, "null"))] if source is None else current[source]
+            if source is None or before.kinds[source] != kind:
+                old = [(upper, _tried(sql, kind)) for upper, sql in old]
+            rest = queries.identifier(_read(last, name)) if steps else _stored(stage, name, event_type)
+            new[name] = [*((upper or bound, sql) for upper, sql in old), (None, rest)]
+        current = new
+        if carried is None:
+            steps.append({held(last, name): _branched(version, branches) for name, branches in new.items()})
+            current = {name: [(None, queries.identifier(held(last, name)))] for name in names}
+    return steps, {name: _branched(version, branches) for name, branches in current.items()}
 
 
-def _inlined(made: dict[str, str], current: dict[str, str]) -> dict[str, str] | None:
-    """Return the fields that an upcast makes as SQL of what it carries over and renames; None if it does more, or repeats one."""
-    names = {form: name for name in current for form in (name, queries.identifier(name))}
-    carried = {name: names[sql] for name, sql in made.items() if sql in names}
-    if len(carried) < len(made) or len(set(carried.values())) < len(carried):
-        return None
-    return {name: current[source] for name, source in carried.items()}
+def _branched(version: str, branches: Branches) -> str:
+    """Return the SQL of a field of which each stretch of versions is read in its own way, the oldest first."""
+    *earlier, (_, last) = branches
+    cases = " ".join(f"when {version} < {upper} then {sql}" for upper, sql in earlier)
+    return f"case {cases} else {last} end" if cases else last
+
+
+def _carried(made: dict[str, str], current: Iterable[str], before: Definition) -> dict[str, str] | None:
+    """Return from which field each field that an upcast makes is carried over; None if it computes, or repeats one."""
+    forms = {form: name for name in current for h in (held(before, name),) for form in (h, queries.identifier(h))}
+    carried = {name: forms[sql] for name, sql in made.items() if sql in forms}
+    repeated = len(set(carried.values())) < len(carried)
+    return None if repeated or len(carried) < len(made) else carried
+
+
+def _first(
+    event_type: EventType,
+    before: Definition,
+    current: dict[str, str],
+    later: Sequence[tuple[Sequence[Definition], list[str]]],
+) -> dict[str, str]:
+    """Return the step that reads all from files that is needed: NULL on the rows of other types."""
+    read = {f"__{before.number}": "schema_version", **{held(before, name): sql for name, sql in current.items()}}
+    for stage, names in later:
+        read |= {_read(stage[-1], name): _stored(stage, name, event_type) for name in names}
+    return {name: f"case when {_own(event_type)} then {sql} end" for name, sql in read.items()}
+
+
+def _own(event_type: EventType) -> str:
+    """Return the condition that an event is of a type."""
+    return f"event_type = {queries.literal(event_type.name)}"
+
+
+def _read(last: Definition, name: str) -> str:
+    """Return the name of the column that holds a field of a version as files have it."""
+    return f"{held(last, name)} from files"
+
+
+def _stored(stage: Sequence[Definition], name: str, event_type: EventType) -> str:
+    """Return the SQL that reads a field of a stage, as of its last version, from files; of other versions it means nothing."""
+    kind, stored = stage[-1].kinds[name], stage[-1].stored.get(name)
+    return f"null::{public(kind)}" if stored is None else shown(_field(stage, event_type, name, stored), stored, kind)
 
 
 def upcast_payload(event_type: EventType) -> str:
@@ -133,27 +172,6 @@ def upcast_payload(event_type: EventType) -> str:
     old = f"schema_version < {event_type.upcasts[-1].version}"
     value = f"to_json(struct_pack({parts}))::varchar" if parts else "'{}'"
     return f"case when {old} then {value} end"
-
-
-def _version(event_type: EventType) -> str:
-    """Return the column of the version of an event of a type; it is NULL on the rows of others."""
-    return queries.identifier(f"__{event_type.latest.number}")
-
-
-def _read(stage: Sequence[Definition], name: str, event_type: EventType) -> str:
-    """Return the name of the column that holds a field of a stage as files have it."""
-    first = stage[0] is event_type.definitions[0]
-    return held(stage[-1], name) if first else f"{held(stage[-1], name)} from files"
-
-
-def _stored(stage: Sequence[Definition], name: str, event_type: EventType) -> str:
-    """Return the SQL that reads a field of a stage from files, NULL on the rows of all others."""
-    last = stage[-1]
-    kind, stored = last.kinds[name], last.stored.get(name)
-    if stored is None:
-        return f"null::{public(kind)}"
-    own = f"event_type = {queries.literal(event_type.name)} and {_within(stage)}"
-    return f"case when {own} then {shown(_field(stage, event_type, name, stored), stored, kind)} end"
 
 
 def _needed(event_type: EventType, wanted: Wanted) -> list[list[str]]:
@@ -229,7 +247,7 @@ def _to_stored(value: str, kind: FieldType) -> str:
 
 def _from_json(struct: FieldType) -> str:
     """Return the SQL that reads ``payload`` as a STRUCT as files have it."""
-    text = f"from_json(payload, {queries.literal(types.structure(dict(struct.fields)))})"
+    text = f"{_PAYLOAD}, {queries.literal(types.structure(dict(struct.fields)))})"
     physical = types.physical(struct)
     return text if physical == struct else f"{text}::{physical}"
 
@@ -257,5 +275,9 @@ def _field(definitions: Sequence[Definition], event_type: EventType, name: str, 
             value = f"{_from_json(types.FieldType('STRUCT', fields=((name, kind),)))}.{queries.identifier(name)}"
         else:
             continue
-        cases.append(f"when {_within(own)} then {value}")
-    return f"case {' '.join(cases)} end" if cases else f"null::{types.physical(kind)}"
+        cases.append((own, value))
+    if not cases:
+        return f"null::{types.physical(kind)}"
+    if len(cases) == 1 and len(cases[0][0]) == len(definitions):
+        return cases[0][1]
+    return f"case {' '.join(f'when {_within(own)} then {value}' for own, value in cases)} end"

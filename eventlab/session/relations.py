@@ -199,13 +199,16 @@ def events(sources: Sources, event_types: Iterable[EventType], scope: Scope, wan
 
 def _events(sources: Sources, event_types: Sequence[EventType], group: int | None, where: str, wanted: Wanted) -> str:
     """Return the SELECT of events, those of one group of types if it is given."""
-    typed = {event_type.name: columns.from_files(event_type, wanted) for event_type in event_types}
+    upcast = {t.name: columns.upcasts(t, wanted) for t in event_types if t.upcasts}
+    typed = {t.name: columns.from_files(t, wanted, upcast[t.name][1] if t.upcasts else None) for t in event_types}
     files = sources.scan({event_type.group for event_type in event_types}, group)
-    steps = [columns.upcasts(event_type, wanted) for event_type in event_types if event_type.upcasts]
+    steps = {name: made for name, (made, _) in upcast.items() if made}
     if steps:
-        direct = {event_type.name for event_type in event_types if not event_type.upcasts}
-        kept = {**{name: name for name in COLUMNS}, **{name: sql for name, sql in typed.items() if name in direct}}
-        for step in itertools.zip_longest(*steps, fillvalue=dict[str, str]()):  # those of all types beside each other
+        direct = [name for name in typed if name not in steps]  # these are read from files at once
+        kept = {name: name for name in COLUMNS} | {name: typed[name] for name in direct}
+        for step in itertools.zip_longest(
+            *steps.values(), fillvalue=dict[str, str]()
+        ):  # of all types beside each other
             made = {name: sql for part in step for name, sql in part.items()}
             files, where = f"({queries.fill(_EVENTS, columns=_named(kept | made), files=files, where=where)})", ""
             kept = {name: queries.identifier(name) for name in (*kept, *made)}

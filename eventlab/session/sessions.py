@@ -76,7 +76,7 @@ class Session:
         self._loaded = self._snapshot.sealed  # through which position the tail is here
         self._kept = self._snapshot.sealed  # after which position the tail is here
         self._shapes: dict[tuple[int, int], str] = {}
-        self._sources: tuple[tuple[int, int, list[str]], Sources] | None = None
+        self._sources: tuple[tuple[int, int, int, list[str]], Sources] | None = None
         self._functions: dict[str, str] = {}
         self.states: States | None = None  # set by the room of states, which is above this one
         self.cohorts: dict[str, Cohort] = {}  # by name in lower case: what the room of analyses has made
@@ -333,7 +333,7 @@ class Session:
 
     def _scan(self, registry: Registry) -> Sources:
         """Return the files of the lake, each group headed by the shape that the registry gives it."""
-        key = (self._snapshot.version, registry.version, self._tail.paths)
+        key = (self._snapshot.version, registry.version, self._loaded, self._tail.paths)
         if self._sources is None or self._sources[0] != key:
             self._sources = (key, self._gather(self._snapshot, registry))
         return self._sources[1]

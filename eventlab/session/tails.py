@@ -46,6 +46,9 @@ class Tail:
         self._name = uuid.uuid4().hex
         self._segments: list[_Segment] = []
         self._replaced: list[Path] = []
+        self._free: list[
+            Path
+        ] = []  # of deleted files, to be used again: DuckDB keeps something for every path it has read
         self._written = 0
 
     @property
@@ -88,6 +91,7 @@ class Tail:
         """Delete the files that are no longer part of the tail; nothing may be reading them."""
         for path in self._replaced:
             path.unlink(missing_ok=True)
+        self._free += self._replaced
         self._replaced = []
 
     @property
@@ -97,8 +101,11 @@ class Tail:
 
     def _add(self, text: str, first: int, last: int) -> None:
         """Write the rows of a SELECT as one more segment."""
-        self._written += 1
-        path = folder(os.getpid()) / f"{self._name}-tail-{self._written}.parquet"
+        if self._free:
+            path = self._free.pop()
+        else:
+            self._written += 1
+            path = folder(os.getpid()) / f"{self._name}-tail-{self._written}.parquet"
         queries.copy(self._connection, text, path)
         self._segments.append(_Segment(path, first, last))
 
