@@ -165,6 +165,8 @@ class Sources:
         Of the lake, by group of types.
     shapes
         For each group a file that has every column and no rows, to be scanned before the others.
+    bare
+        Such a file with the columns of the envelope alone, which every file has.
     tail
         The files of the tail, which have events of all types.
     store_id, head
@@ -173,6 +175,7 @@ class Sources:
 
     files: dict[int, list[str]]
     shapes: dict[int, str]
+    bare: str
     tail: list[str]
     store_id: str
     head: int
@@ -183,10 +186,12 @@ class Sources:
         ``typed``: the groups whose typed columns are to be there.
         """
         groups = self.shapes if group is None else [group]
-        paths = [self.shapes[number] for number in sorted({*typed}) or [min(groups)]]
-        paths += [path for number in groups for path in self.files.get(number, ())]
-        paths += self.tail
-        return f"read_parquet({queries.literal(paths)}, union_by_name = true, hive_partitioning = false)"
+        heads = [self.shapes[number] for number in sorted({*typed})]
+        paths = [path for number in groups for path in self.files.get(number, ())] + self.tail
+        if heads:
+            listed = queries.literal(heads + paths)
+            return f"read_parquet({listed}, union_by_name = true, hive_partitioning = false)"
+        return f"read_parquet({queries.literal([self.bare, *paths])}, hive_partitioning = false)"
 
 
 def events(sources: Sources, event_types: Iterable[EventType], scope: Scope, wanted: Wanted) -> str:
@@ -336,8 +341,8 @@ def seen(at: str, known_at: str, *, store_id: str, head: int) -> str:
     )
 
 
-def shape(registry: Registry, group: int) -> str:
-    """Return the SELECT without rows that has every column which files of a group of types can have."""
+def shape(registry: Registry, group: int | None) -> str:
+    """Return the SELECT without rows that has every column which files of a group of types can have; of None, the envelope."""
     envelope = [f"null::{_ENVELOPE_TYPES.get(name, 'varchar')} as {name}" for name in COLUMNS]
     typed = [
         f"null::{kind} as {queries.identifier(column)}"

@@ -75,7 +75,7 @@ class Session:
         self._snapshot = store.lake.snapshot()
         self._loaded = self._snapshot.sealed  # through which position the tail is here
         self._kept = self._snapshot.sealed  # after which position the tail is here
-        self._shapes: dict[tuple[int, int], str] = {}
+        self._shapes: dict[tuple[int, int | None], str] = {}
         self._sources: tuple[tuple[int, int, int, list[str]], Sources] | None = None
         self._functions: dict[str, str] = {}
         self.states: States | None = None  # set by the room of states, which is above this one
@@ -345,10 +345,10 @@ class Session:
         groups = range(max(max(files, default=0) + 1, -(-len(registry.names) // GROUP_SIZE)))
         shapes = {group: self._shape(registry, group) for group in groups}
         head = max(self._loaded, snapshot.sealed)
-        return Sources(files, shapes, self._tail.paths, self.store.layout.store_id, head)
+        return Sources(files, shapes, self._shape(registry, None), self._tail.paths, self.store.layout.store_id, head)
 
-    def _shape(self, registry: Registry, group: int) -> str:
-        """Return the path of a file without rows that has every column of a group."""
+    def _shape(self, registry: Registry, group: int | None) -> str:
+        """Return the path of a file without rows that has every column of a group, or of the envelope alone."""
         key = (registry.version, group)
         if key not in self._shapes:
             path = folder(os.getpid()) / f"{self._name}-{registry.version}-{group}.parquet"
