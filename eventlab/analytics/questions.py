@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from eventlab.session import Session
     from eventlab.session.results import Charter
 
-_NEWEST = "select epoch_us(max(occurred_at)) from events"
 _UNATTRIBUTED = "select count(*) from events where ({actor}\n) is null {conditions}"
 
 
@@ -95,7 +94,7 @@ class Question:
                 f"until {until!r} is not after since {since!r}", hint="until is exclusive: give a later time."
             )
         if given is None:
-            ((given,),) = session.rows(_NEWEST, scope=Scope(position=head))  # type: ignore[assignment]
+            given = session.newest(head)
             given = given if scope.at is None or given is None else min(given, scope.at)
         made = cls(session, pinned, known, by, where, begin, end, given, charter)
         made.check(by, "by")

@@ -78,6 +78,7 @@ class Session:
         self._shapes: dict[tuple[int, int | None], str] = {}
         self._sources: tuple[tuple[int, int, int, list[str]], Sources] | None = None
         self._functions: dict[str, str] = {}
+        self._newest: dict[int, int | None] = {}
         self.states: States | None = None  # set by the room of states, which is above this one
         self.cohorts: dict[str, Cohort] = {}  # by name in lower case: what the room of analyses has made
         self.macros: dict[str, str] = {}  # of analyses: the statement behind each table macro, which reads events
@@ -93,6 +94,15 @@ class Session:
         with self.lock:
             self.refresh()
             return max(self._loaded, self._snapshot.sealed)
+
+    def newest(self, position: int) -> int | None:
+        """Return when the newest of the first ``position`` events occurred, in microseconds; None if there are none."""
+        with self.lock:
+            if position not in self._newest:
+                text = "select epoch_us(max(occurred_at)) from events"
+                ((found,),) = self.rows(text, scope=Scope(position=position))
+                self._newest = {position: found}  # type: ignore[dict-item]  # it never changes: one is kept
+            return self._newest[position]
 
     @property
     def upcasts(self) -> list[tuple[str, int]]:
