@@ -431,3 +431,27 @@ def test_a_long_tail_is_sealed_in_the_background(tmp_path: Path) -> None:
         assert log.sql("select count(*), count(distinct position), max(position) from events").fetchall() == [
             (25_000,) * 3
         ]
+
+
+def test_the_paths_of_the_tail_are_used_again(tmp_path: Path) -> None:
+    """DuckDB keeps something for every path that it has read: a log that is watched for hours has a few, and reads right."""
+    paths: set[str] = set()
+    with el.open(tmp_path / "log", create=True) as log:
+        for n in range(1, 120):
+            log.append("s", el.Event("A", {"n": n}))
+            assert log.sql("select count(*), max(n), sum(n) from a").fetchall() == [(n, n, n * (n + 1) // 2)]
+            paths |= set(log._session._tail.paths)
+    assert len(paths) < 60
+
+
+def test_a_sealed_store_opens_without_pandas(tmp_path: Path) -> None:
+    """It is slow to import, and nobody asked for it."""
+    with el.open(tmp_path / "log", create=True) as log:
+        log.append("s", el.Event("A", {"n": 1}))
+        log.seal()
+    script = (
+        "import sys, eventlab; log = eventlab.open(sys.argv[1]);"
+        " print(log.sql('select n from a').fetchall(), 'pandas' in sys.modules)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "log")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[(1,)] False\n"
