@@ -98,7 +98,7 @@ def _columns(
 ) -> Iterator[Clash]:
     """Find the clashes of what are no more than columns: their types say it, where patterns would leave it undecided."""
     if not types.holds(new, old) or _lost(writer, reader) - {"null"}:
-        yield Clash(path, "type", old, new)
+        yield Clash(path, "type", writer, reader) if old == new else Clash(path, "type", old, new)
     elif accepts_null(writer) and not accepts_null(reader):
         yield Clash(path, "null", writer, reader)
 

@@ -38,7 +38,7 @@ def misreads(kind: FieldType, writer: Schema, path: str = "", *, whole: bool = F
         if listed is not None:
             kept, fits = validators.validator(part), checks.check(kind, closed=False)
             if any(kept(value) is None and fits(value) is not None for value in _spelled(listed)):
-                yield Clash(path, "type", type_of(part), kind)
+                yield Clash(path, "type", part if type_of(part) == kind else type_of(part), kind)
             continue
         for typed in _typed(part):
             if kind.kind in types.INTEGERS:  # 12.0 is an integer to JSON Schema, and the writer's column takes it

@@ -345,6 +345,19 @@ def test_compatible_means_that_every_payload_reads(related: bool, seed: int) -> 
                 assert reads(payload), (mode, old, new, payload)
 
 
+def test_a_number_that_may_be_written_as_a_float_is_told_apart_from_its_column() -> None:
+    """1 of an enum may be recorded as 1.0, which no whole number's column takes: the issue says the enum, not one type twice."""
+    chance = _Chance(80658)
+    old, new = chance.contract(), chance.contract()
+    (issue,) = [
+        one
+        for one in issues(old, [Earlier(1, new, new)], "BACKWARD")
+        if one.path == "a" and one.kind.startswith("type")
+    ]
+    assert issue.old != issue.new
+    _check_issue(issue, old, new)
+
+
 _POOL = (
     *(None, True, False, 2.0**70, *range(-10, 40), *(half / 2 for half in range(-9, 30))),
     *(letter * length for letter in ("a", "b", "B") for length in range(14)),
