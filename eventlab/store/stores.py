@@ -90,7 +90,20 @@ class Store:
             self.journal.execute("update log set registry = ?", (entries[-1].registry_version,))
 
     def sealed(self, event_ids: Sequence[str], snapshot: Snapshot) -> list[tuple[Any, ...]]:
-        """Return the envelopes (instants in microseconds) of the sealed events with one of those ids."""
+        """Return the envelopes (instants in microseconds) of the sealed events with one of those ids.
+
+        They are of the snapshot, or of a newer one where its files are gone by now.
+        """
+        try:
+            return self._sealed(event_ids, snapshot)
+        except StoreCorrupt:
+            newest = self.lake.snapshot()
+            if newest.version == snapshot.version:
+                raise
+        return self.sealed(event_ids, newest)
+
+    def _sealed(self, event_ids: Sequence[str], snapshot: Snapshot) -> list[tuple[Any, ...]]:
+        """Return the envelopes of the events of one snapshot with one of those ids."""
         if not snapshot.files:
             return []
         columns = [f"epoch_us({name}) as {name}" if name.endswith("_at") else name for name in COLUMNS]
