@@ -43,6 +43,14 @@ _QUOTED = re.compile(r"\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'")
 _MORE_THAN_A_TYPE = re.compile(
     r"--|/\*|;|\b(?:not|default|collate|check|primary|unique|references|constraint)\b", re.IGNORECASE
 )
+_OF_THE_MOMENT = frozenset(  # what DuckDB calls constant within one query, and what is sampled
+    {"now", "today", "ago", "txid_current", "transaction_timestamp", "get_current_timestamp", "get_current_time"}
+    | {"current_localtimestamp", "current_localtime", "current_date", "current_time", "current_timestamp"}
+    | {"localtime", "localtimestamp", "current_user", "session_user", "getvariable", "reservoir_quantile"}
+)
+_TABLES = frozenset(
+    {"BASE_TABLE", "SUBQUERY", "JOIN", "TABLE_FUNCTION", "EMPTY", "EXPRESSION_LIST", "CTE"}
+)  # in a FROM
 _PLACE = re.compile(r"LINE (\d+): (.*)\n( *)\^")
 
 
@@ -304,7 +312,7 @@ def syntax(text: str) -> dict[str, Any]:
 
 
 def takes_all(text: str, structs: Collection[str]) -> bool:
-    """Tell whether a query may take what it does not name: by a star, as whole rows or ``structs``, or because it is no SELECT.
+    """Tell whether a query may take what it does not name: by a star, a place, whole rows or ``structs``, or in unknown ways.
 
     ``structs`` are the names of columns that have fields, in lower case.
     """
@@ -312,13 +320,29 @@ def takes_all(text: str, structs: Collection[str]) -> bool:
         nodes = list(walk(syntax(text)))
     except QueryError:
         return True
-    tables = {
-        str(node.get("alias") or node["table_name"]).lower() for node in nodes if node.get("type") == "BASE_TABLE"
-    }
+    tables = {_alias(node).lower() for node in nodes if node.get("type") in _TABLES}
     references = [node["column_names"] for node in nodes if node.get("class") == "COLUMN_REF"]
-    return any(node.get("class") == "STAR" for node in nodes) or any(
+    return any(map(_takes_all, nodes)) or any(
         names[-1].lower() in structs or (len(names) == 1 and names[0].lower() in tables) for names in references
     )
+
+
+def _takes_all(node: Mapping[str, Any]) -> bool:
+    """Tell whether a node of a syntax tree may take columns that the query does not name."""
+    if node.get("class") in {"STAR", "POSITIONAL_REFERENCE"}:
+        return True
+    if "column_name_alias" not in node and "ref_type" not in node:  # no table
+        return False
+    if node.get("type") not in _TABLES or node.get("column_name_alias"):
+        return True
+    called = str((node.get("function") or {}).get("function_name", "")).lower()
+    return node.get("ref_type") == "NATURAL" or called in {"query", "query_table"}
+
+
+def _alias(node: Mapping[str, Any]) -> str:
+    """Return the name by which a query knows a table."""
+    called = (node.get("function") or {}).get("function_name")
+    return str(node.get("alias") or node.get("table_name") or called or "")
 
 
 def walk(tree: object) -> Iterator[dict[str, Any]]:
@@ -375,8 +399,25 @@ def aggregates() -> frozenset[str]:
     return frozenset(name for (name,) in rows(_grammar().cursor(), text))
 
 
+def unsteady(tree: object) -> str | None:
+    """Return what in a syntax tree asks for the time, for chance, or for the session; None if nothing does."""
+    for found in walk(tree):
+        name = found.get("function_name")
+        names = found.get("column_names")
+        if found.get("class") == "COLUMN_REF" and names and len(names) == 1:
+            name = names[0] if names[0].lower().startswith(("current_", "local")) else None
+        if name is None:
+            if found.get("sample") is not None:
+                return "a sample"
+        elif str(name).lower() == "age" and len(found["arguments"]) == 1:
+            return "age() of one time"
+        elif str(name).lower() in _OF_THE_MOMENT | _volatile():
+            return str(name)
+    return None
+
+
 @functools.cache
-def volatile() -> frozenset[str]:
+def _volatile() -> frozenset[str]:
     """Return the names of DuckDB's functions that give another answer each time, in lower case."""
     text = "select distinct lower(function_name) from duckdb_functions() where stability = 'VOLATILE'"
     return frozenset(name for (name,) in rows(_grammar().cursor(), text)) - {"error"}

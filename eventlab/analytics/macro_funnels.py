@@ -6,7 +6,12 @@ from __future__ import annotations
 _MACRO = """
 create temp macro funnel(steps, within, actors := null, complete_through := null) as table
 with stages as (
-    select unnest(steps)::varchar as event, generate_subscripts(steps, 1) as step
+    select
+        case
+            when len({types}) = 0 or list_contains({types}, name) then name
+            else error('no event type ''' || name || '''. There are: ' || array_to_string({types}, ', '))
+        end as event, step
+    from (select unnest(steps)::varchar as name, generate_subscripts(steps, 1) as step)
 ),
 terms as (
     select
@@ -15,7 +20,7 @@ terms as (
             when within is null or epoch_us(within::interval) > 0 then epoch_us(within::interval)
             else error('the window of a funnel is above zero, like 1h')
         end as lasting,
-        epoch_us(coalesce(complete_through::timestamptz, (select max(occurred_at) from events))) as complete
+        epoch_us(coalesce(complete_through::timestamptz, {complete})) as complete
 ),
 acts as (
     select
@@ -89,7 +94,7 @@ def macro() -> str:
     """Return the statement that makes ``funnel(steps, within, actors := NULL, complete_through := NULL)`` over ``events``.
 
     It is ``log.funnel`` with ``entry="best"`` and ``order="ordered"``: ``steps`` is a list of event types, of any length;
-    ``within`` an INTERVAL, its text, or NULL; ``actors`` is SQL over ``events`` of who acts, without it the streams do. An
-    unknown event type has no events.
+    ``within`` an INTERVAL, its text, or NULL; ``actors`` is SQL over ``events`` of who acts, without it the streams do. The
+    session says what ``{types}`` there are, and the instant to which events are ``{complete}``.
     """
     return _MACRO

@@ -208,7 +208,8 @@ def macro() -> str:
     """Return the statement that makes ``retention(start, returning, period := 'day', windows := 12, actors := NULL)``.
 
     ``start`` and ``returning`` are names of event types, ``returning`` NULL or left out any event; ``actors`` is SQL over
-    ``events`` of who acts, without which the streams do. The calendar is the log's; windows are over by the newest event.
+    ``events`` of who acts, without which the streams do. The calendar is the log's. The session says
+    what ``{types}`` there are, and the instant to which events are ``{complete}``.
     """
 
     def number(instant: str) -> str:
@@ -221,17 +222,23 @@ def macro() -> str:
         actor=_ACTOR,
         apart="",
         own="""("returning" is null or "returning" = start)::integer""",
-        starting="event_type = start",
+        starting=f"event_type = {_known('start')}",
         chosen="",
         cohort=cohort,
-        complete=f"{number('(select max(occurred_at) from events)')} - {cohort}",
-        returning="""("returning" is null or event_type = "returning")""",
+        complete=f"{number('{complete}')} - {cohort}",
+        returning=f"""("returning" is null or event_type = {_known('"returning"')})""",
         offset=f"{number('occurred_at')} - cohort",
         slot="slot",
         range="between 0 and windows",
         by_slot=", slot",
     )
     return _MACRO + members + PLAIN + queries.fill(RETENTION, hit="slot = first", label=_LABEL, through="")
+
+
+def _known(name: str) -> str:
+    """Return the SQL of an event type that is given to a macro, which is an error where there is none of that name."""
+    listed = f"error('no event type ' || {name} || '. There are: ' || array_to_string({{types}}, ', '))"
+    return f"(case when len({{types}}) = 0 or list_contains({{types}}, {name}) then {name} else {listed} end)"
 
 
 def _check_choice(what: str, given: object, known: Sequence[str]) -> None:

@@ -37,7 +37,7 @@ class Wanted:
         """Tell whether a query can mean what has this name, or ``payload_`` before it."""
         if self.words is None or self.prefixed or name.lower() in self.words:
             return True
-        return not name.isidentifier() and queries.words(name) <= self.words
+        return queries.words(name) <= self.words  # of a name with other characters than a word has
 
 
 def parsed(event_type: EventType, column: str) -> str:

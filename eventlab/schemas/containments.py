@@ -49,6 +49,7 @@ KEYWORDS = frozenset(
         *("minItems", "maxItems", "minProperties", "maxProperties"),
     }
 )
+_BITS = (("minimum", -(2**63)), ("maximum", 2**63 - 1))
 _SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
 _LENGTHS = {"date": (10, 10), "date-time": (10, 35), "time": (8, 15), "uuid": (36, 36)}  # of texts that columns read
 
@@ -128,6 +129,8 @@ def _plain(schema: Schema, texts: frozenset[str]) -> Schema:
     if isinstance(schema, bool):
         return schema
     made = mapped(schema, lambda part: _plain(part, texts))
+    if _integers(made):  # to a column an integer without bounds has 64 bits, too
+        made = {key: value for key, value in made.items() if (key, value) not in _BITS}
     for key in IN_PLACE:
         if key in made:
             made[key] = [_plain(branch, texts) for branch in made[key]]
@@ -138,6 +141,12 @@ def _plain(schema: Schema, texts: frozenset[str]) -> Schema:
         return made
     token = _token(made.pop("format"), texts)
     return {**made, "allOf": [*made.get("allOf", ()), token]}
+
+
+def _integers(schema: dict[str, Any]) -> bool:
+    """Tell whether a schema admits integers and null alone."""
+    kinds = schema.get("type", "any")
+    return {*(kinds if isinstance(kinds, list) else [kinds])} - {"null"} == {"integer"}
 
 
 def _token(name: str, texts: frozenset[str]) -> dict[str, Any]:

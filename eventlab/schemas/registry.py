@@ -440,7 +440,7 @@ def snake_case(name: str) -> str:
     ['order_placed', 'http_error', 'page_view']
     """
     split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
-    snake = re.sub(r"\W+", "_", split).strip("_").lower()
+    snake = re.sub(r"\W+", "_", split.lower()).strip("_")
     return f"_{snake}" if not snake or snake[0].isdigit() else re.sub(r"__+", "_", snake)
 
 

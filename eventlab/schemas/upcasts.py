@@ -132,6 +132,8 @@ def kinds(connection: queries.Connection, sql: Mapping[str, str], before: Defini
 def _bound(name: str, text: str, before: Definition) -> str:
     """Return one expression with each field of the version before as the column that holds it."""
     where = f"{before.event_type}: the upcast of {name}"
+    if not text.strip():
+        raise QueryError(f"{where} is empty", hint="Write one SQL expression over the fields.")
     try:
         tree = queries.syntax(f"select ({text}\n)")
     except QueryError as error:
@@ -147,9 +149,15 @@ def _bound(name: str, text: str, before: Definition) -> str:
     }
     for node in queries.walk(expression):
         called = str(node.get("function_name", "")).lower()
-        if node.get("class") in _REFUSED or called in queries.aggregates() or called in queries.volatile():
+        if node.get("class") in _REFUSED or called in queries.aggregates():
             what = _REFUSED.get(str(node.get("class")), f"{called}()")
             raise QueryError(f"{where}: {what} is not of one event's fields", hint="Use the fields of the event alone.")
+
+    if (unsteady := queries.unsteady(expression)) is not None and unsteady.lower() not in known:
+        raise QueryError(
+            f"{where}: {unsteady} gives another answer each time, and is not of one event's fields",
+            hint="Use the fields of the event alone.",
+        )
 
     def held(node: dict[str, Any]) -> dict[str, Any] | None:
         if node.get("class") != "COLUMN_REF" or node["column_names"][0].lower() in lambdas:

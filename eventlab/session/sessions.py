@@ -81,7 +81,7 @@ class Session:
         self._newest: dict[int, int | None] = {}
         self.states: States | None = None  # set by the room of states, which is above this one
         self.cohorts: dict[str, Cohort] = {}  # by name in lower case: what the room of analyses has made
-        self.macros: dict[str, str] = {}  # of analyses: the statement behind each table macro, which reads events
+        self.macros: dict[str, str] = {}  # of analyses: the statement behind each table macro, with slots of ``_macro``
 
     def close(self) -> None:
         """Let go of the connection. Relations that were handed out still run: closing it would close theirs too."""
@@ -288,7 +288,7 @@ class Session:
         own = set(known) if words & _LISTING else words & set(known)
         folded = sorted(states.names(registry) & words) if states else []
         texts = [query]
-        made = [self.macros[name] for name in sorted(words & set(self.macros))]
+        made = [self._macro(self.macros[name], registry, scope) for name in sorted(words & set(self.macros))]
         if made:
             own.add("events")
         if states is not None:
@@ -332,6 +332,14 @@ class Session:
             )
         named = sorted((set(self.cohorts) if words & _LISTING else words & set(self.cohorts)) - taken)
         return [f"create temp view {queries.identifier(name)} as {self.cohorts[name].members}" for name in named]
+
+    def _macro(self, statement: str, registry: Registry, scope: Scope) -> str:
+        """Return the statement of a macro with the types that there are and the instant to which the events are complete."""
+        newest = self.newest(max(self._loaded, self._snapshot.sealed) if scope.position is None else scope.position)
+        complete = newest if newest is None or scope.at is None else min(newest, scope.at)
+        instant = "null::timestamptz" if complete is None else f"make_timestamptz({complete})"
+        types = f"{queries.literal(registry.names if newest is not None else [])}::varchar[]"
+        return statement.replace("{complete}", instant).replace("{types}", types)
 
     def _install(self, registry: Registry) -> None:
         """Make the Python functions among the upcasts callable in SQL."""

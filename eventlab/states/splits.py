@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 Tree = dict[str, Any]
 
 RELATIONS = ("events", "events_effective")
-_OF_THE_MOMENT = frozenset(  # what DuckDB calls constant within one query, and what is sampled
-    {"now", "today", "ago", "txid_current", "transaction_timestamp", "get_current_timestamp", "get_current_time"}
-    | {"current_localtimestamp", "current_localtime", "current_date", "current_time", "current_timestamp"}
-    | {"localtime", "localtimestamp", "current_user", "session_user", "getvariable", "reservoir_quantile"}
-)
 _FIRST, _LAST, _ANY = frozenset({"first", "arbitrary"}), frozenset({"last"}), frozenset({"any_value"})
 _LISTS = frozenset({"list", "array_agg", "string_agg", "group_concat", "listagg"})
 _UNORDERED = _FIRST | _LAST | _ANY | _LISTS | {"mode"}  # whose result depends on the order of rows
@@ -143,24 +138,13 @@ def _tables(node: Tree) -> list[str]:
 
 def _check_deterministic(node: Tree) -> None:
     """Raise QueryError if the query asks for the time, for chance, or for the session."""
-    for found in queries.walk(node):
-        name = found.get("function_name")
-        names = found.get("column_names")
-        if found.get("class") == "COLUMN_REF" and names and len(names) == 1:
-            name = names[0] if names[0].lower().startswith(("current_", "local")) else None
-        if name is None:
-            sampled = found.get("sample") is not None
-            name = "a sample" if sampled else None
-        elif str(name).lower() == "age" and len(found["arguments"]) == 1:
-            name = "age() of one time"
-        elif str(name).lower() not in _OF_THE_MOMENT | queries.volatile():
-            name = None
-        if name is not None:
-            raise QueryError(
-                f"a state cannot use {name}: it gives another answer each time",
-                hint="Use occurred_at, and ask for the moment with at(); or compute it from the state's columns.",
-                matches=["occurred_at"],
-            )
+    name = queries.unsteady(node)
+    if name is not None:
+        raise QueryError(
+            f"a state cannot use {name}: it gives another answer each time",
+            hint="Use occurred_at, and ask for the moment with at(); or compute it from the state's columns.",
+            matches=["occurred_at"],
+        )
 
 
 def _check_ordered(node: Tree) -> None:

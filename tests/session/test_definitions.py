@@ -264,3 +264,15 @@ def test_a_log_for_reading_defines_nothing(tmp_path: Path) -> None:
     el.open(tmp_path / "log", create=True).close()
     with el.open(tmp_path / "log", read_only=True) as log, pytest.raises(el.StoreReadOnly):
         log.define("A", {"x": "BIGINT"})
+
+
+def test_a_type_is_compatible_with_each_of_its_own_forms(log: el.EventLog) -> None:
+    """An integer without bounds has 64 bits in a column: its DuckDB form says so, and changes nothing."""
+    log.define("A", {"type": "object", "properties": {"n": {"type": "integer"}, "s": {"type": "string"}}})
+    for form in (
+        log.schema("A").duckdb,
+        log.schema("A").json_schema,
+        log.schema("A").msgspec(),
+        log.schema("A").pydantic(),
+    ):
+        assert log.check("A", form) == []
