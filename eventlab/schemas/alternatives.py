@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from eventlab.schemas.containments import KEYWORDS, impossible
+from eventlab.schemas.containments import KEYWORDS, impossible, is_equal, same
 
 if TYPE_CHECKING:
     from eventlab.schemas.containments import Schema
@@ -49,10 +49,10 @@ def _flat(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _joinable(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Tell whether one schema can say what two say: what is undeclared in one may be declared in the other."""
-    shared = {key for key in one.keys() & other.keys() & KEYWORDS if one[key] != other[key]}
+    shared = {key for key in one.keys() & other.keys() & KEYWORDS if not same(one[key], other[key])}
     said = "additionalProperties" in one or "additionalProperties" in other
     own = [set(schema.get("properties", ())) | set(schema.get("patternProperties", ())) for schema in (one, other)]
-    if said and (own[0] != own[1] or one.get("additionalProperties") != other.get("additionalProperties")):
+    if said and (own[0] != own[1] or not same(one.get("additionalProperties"), other.get("additionalProperties"))):
         return False
     if "prefixItems" not in one.keys() | other.keys():
         shared.discard("items")
@@ -77,10 +77,10 @@ def joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
             case "properties":
                 both_named = {name: {"allOf": [mine[name], its[name]]} for name in mine.keys() & its.keys()}
                 made["properties"] = {**mine, **its, **both_named}
-            case "items" if mine != its:
+            case "items" if not same(mine, its):
                 made["items"] = {"allOf": [mine, its]}
             case "enum":
-                made["enum"] = [value for value in mine if value in its]
+                made["enum"] = [value for value in mine if any(is_equal(value, other) for other in its)]
             case "minimum" | "minLength":
                 made[key] = max(mine, its)
             case "maximum" | "maxLength":

@@ -26,7 +26,7 @@ from eventlab.errors import InvalidArgument, near
 from eventlab.schemas import contracts, types
 from eventlab.schemas.alternatives import types_of, values
 from eventlab.schemas.clashes import clashes
-from eventlab.schemas.containments import KEYWORDS, same
+from eventlab.schemas.containments import KEYWORDS, is_equal, same
 from eventlab.schemas.fixes import FIXES, NEVER
 from eventlab.schemas.misreads import misreads
 from eventlab.schemas.properties import EXACT, is_annotation
@@ -199,7 +199,7 @@ def _has_default(clash: Clash) -> bool:
 def _lost(clash: Clash) -> str:
     """Return the values of an enum that are missing, as text."""
     before, now = (_listed(side) if isinstance(side, dict) else [] for side in (clash.writer, clash.reader))
-    missing = [value for value in before if value not in now]
+    missing = [value for value in before if not any(is_equal(value, other) for other in now)]
     texts = [json.dumps(value, ensure_ascii=False) for value in missing]
     return ", ".join([*texts[:_NAMED], *(["…"] if len(texts) > _NAMED else [])]) or "the other values"
 

@@ -10,10 +10,10 @@ them for. They are compared by name: as patterns that it cannot look into, exact
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
@@ -23,7 +23,7 @@ from eventlab.schemas import checks, validators
 from eventlab.schemas.types import FieldType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from jsonschema_rs import CanonicalSchema
 
@@ -80,6 +80,17 @@ def same(one: object, other: object) -> bool:
     return json.dumps(one) == json.dumps(other)
 
 
+def is_equal(one: object, other: object) -> bool:
+    """Tell whether two JSON values are equal: ``1`` and ``1.0`` are, ``1`` and ``True`` are not, at any depth."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(is_equal, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_equal(value, other[key]) for key, value in one.items())
+    return one == other
+
+
 def impossible(*schemas: Schema) -> bool:
     """Tell whether it is proven that no value is admitted by all of the schemas."""
     texts = _texts(*schemas)
@@ -92,7 +103,7 @@ def impossible(*schemas: Schema) -> bool:
     return first.satisfiability() == Satisfiability.NO
 
 
-@lru_cache(maxsize=10_000)
+@functools.lru_cache(maxsize=10_000)
 def matches(pattern: str, name: str) -> bool:
     """Tell whether a name is one of a pattern, as jsonschema-rs reads it."""
     return jsonschema_rs.Draft202012Validator({"pattern": pattern}, offline=True).is_valid(name)
@@ -118,7 +129,7 @@ def mapped(schema: dict[str, Any], change: Callable[[Schema], Schema]) -> dict[s
     return made
 
 
-@lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=4096)
 def _canonical(text: str) -> CanonicalSchema:
     """Return jsonschema-rs's form of a schema."""
     return jsonschema_rs.canonicalize(json.loads(text), validate_formats=True, offline=True)
@@ -180,16 +191,26 @@ def _branches(schema: dict[str, Any]) -> Iterator[tuple[str, Schema]]:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What is declared of an object: the names, the patterns, how many there must be, and whether content is said."""
+    """What is declared of an object: the names, the patterns, how many there must be, and whether content is said.
+
+    ``within``: the same of the values of its properties, and of the items of a list, by keyword and name.
+    """
 
     names: frozenset[str] = frozenset()
     patterns: frozenset[str] = frozenset()
     least: int = 0
     said: bool = False
+    within: Mapping[tuple[str, str], Declared] = field(default_factory=dict)
 
     def __or__(self, other: Declared) -> Declared:
         names, patterns = self.names | other.names, self.patterns | other.patterns
-        return Declared(names, patterns, max(self.least, other.least), self.said or other.said)
+        within = {**other.within, **self.within}
+        within |= {key: self.within[key] | other.within[key] for key in self.within.keys() & other.within.keys()}
+        return Declared(names, patterns, max(self.least, other.least), self.said or other.said, within)
+
+    def of(self, key: str, name: str = "") -> Declared:
+        """Return what is declared of the value of a property, or of the items."""
+        return self.within.get((key, name), _NOTHING)
 
     @property
     def opens(self) -> bool:
@@ -197,11 +218,16 @@ class Declared:
         return self.least > len(self.names) and not self.patterns
 
 
+_NOTHING = Declared()
+
+
 def _own(schema: dict[str, Any]) -> Declared:
     """Return what a schema itself declares; the name of a required property is declared with it."""
     names = frozenset(schema.get("properties", ())) | frozenset(schema.get("required", ()))
     said = "additionalProperties" in schema or "propertyNames" in schema
-    return Declared(names, frozenset(schema.get("patternProperties", ())), schema.get("minProperties", 0), said)
+    within = {("properties", name): declared(part) for name, part in schema.get("properties", {}).items()}
+    within |= {("items", ""): declared(schema["items"])} if "items" in schema else {}
+    return Declared(names, frozenset(schema.get("patternProperties", ())), schema.get("minProperties", 0), said, within)
 
 
 def declared(schema: Schema, keys: tuple[str, ...] = IN_PLACE) -> Declared:
@@ -223,9 +249,9 @@ def _closed(schema: Schema, beside: Declared, *, whole: bool) -> Schema:
     """
     if isinstance(schema, bool):
         return schema
-    made = mapped(schema, lambda part: _closed(part, Declared(), whole=False))
     known = beside | _own(schema)
     branches = list(_branches(schema))
+    made = _parts(schema, functools.reduce(Declared.__or__, (declared(branch) for _, branch in branches), beside))
     closed: dict[str, list[Schema]] = {key: [] for key, _ in branches}
     for i, (key, branch) in enumerate(branches):
         around = known
@@ -244,6 +270,16 @@ def _closed(schema: Schema, beside: Declared, *, whole: bool) -> Schema:
     made["properties"] = {**dict.fromkeys(sorted(known.names), True), **made.get("properties", {})}
     made["patternProperties"] = {**dict.fromkeys(sorted(known.patterns), True), **made.get("patternProperties", {})}
     return {**made, "additionalProperties": False}
+
+
+def _parts(schema: dict[str, Any], beside: Declared) -> dict[str, Any]:
+    """Return a schema with the schemas of its parts closed, but for what another schema in place declares of the same part."""
+    made = mapped(schema, lambda part: _closed(part, _NOTHING, whole=False))
+    for name, part in schema.get("properties", {}).items():
+        made["properties"][name] = _closed(part, beside.of("properties", name), whole=False)
+    if "items" in schema:
+        made["items"] = _closed(schema["items"], beside.of("items"), whole=False)
+    return made
 
 
 def _may_be_object(schema: dict[str, Any]) -> bool:

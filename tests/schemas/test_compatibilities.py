@@ -370,3 +370,18 @@ def test_many_alternatives_are_left_undecided_rather_than_wrong() -> None:
     found = _check(_object(a=old), _object(a={"anyOf": [{**S, "pattern": "^x"}, {**S, "pattern": "y$"}]}))
     assert [issue.kind for issue in found] == ["undecided"]
     assert 'compatibility="NONE"' in found[0].fix
+
+
+def test_a_property_may_be_declared_in_several_places() -> None:
+    """What one of several schemas in place says of a property, and another does not, is no undeclared content."""
+    inner = {"properties": {"b": {"enum": [1, "ab", True]}}}
+    old = {"properties": {"c": {"properties": {"b": {"const": 1}}}}, "allOf": [{"properties": {"c": inner}}]}
+    new = {"properties": {"c": {"properties": {"a": {}}}}, "allOf": [{"properties": {"c": inner}}]}
+    assert [issue.path for issue in issues(new, [Earlier(1, old, old)], "FORWARD")] == ["c.b"]
+
+
+def test_true_is_not_one() -> None:
+    """To Python they are equal, in JSON they are not."""
+    old, new = ({"properties": {"a": {"allOf": [{"enum": [2, value]}, {"enum": [2, 1]}]}}} for value in (True, 1))
+    assert issues(old, [Earlier(1, new, new)], "BACKWARD")
+    assert not issues(new, [Earlier(1, old, old)], "BACKWARD")
