@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import TYPE_CHECKING
 
 from eventlab.analytics import cohorts, funnels, lifecycles, paths, processes, retentions, stickinesses, trends, visits
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
     from eventlab.moments import Duration, Instant
 
 
-class Analyses:
+class Analyses(abc.ABC):
     """The analyses of a log or a view; every one takes the same four options.
 
     ``by``: any SQL over ``events`` of who acts (an actor that is NULL is left out and counted); ``where``: any SQL over
     ``events`` of the events that count; ``since`` (inclusive) and ``until`` (exclusive): times.
     """
 
+    @abc.abstractmethod
     def _question(
         self,
         *,
@@ -38,7 +40,6 @@ class Analyses:
         complete_through: Instant | None = None,
     ) -> Question:
         """Return what an analysis is asked of."""
-        raise NotImplementedError
 
     def funnel(
         self,
