@@ -283,7 +283,8 @@ class LogView(_Readable):
     def basis(self) -> str:
         """A token of what the view rests on: ``log.at(token)`` gives the same rows for ever, in any process."""
         version = self._registry.version if self._registry else 0
-        return str(moments.Basis(self._session.store.layout.store_id, self.position, version, self._scope.at))
+        scope, store_id = self._scope, self._session.store.layout.store_id
+        return str(moments.Basis(store_id, self.position, version, scope.at, scope.corrected is not None))
 
 
 class Transaction:
@@ -412,8 +413,8 @@ class EventLog(_Readable):
         """Undo an event: append to its stream what compensates it. Both stay in the log; ``events_effective`` has neither.
 
         It counts from when the compensation occurs, which is now unless its event says otherwise: at an earlier ``at``, and
-        with an earlier ``known_at``, the event still holds. The same call again is a duplicate. A compensation cannot be
-        undone; append again what holds after all.
+        with an earlier ``known_at``, the event still holds; ``log.at(moment, corrected=True)`` has the mistake put right at any
+        ``at``. The same call again is a duplicate. A compensation cannot be undone; append again what holds after all.
 
         Parameters
         ----------
@@ -667,7 +668,7 @@ class EventLog(_Readable):
         """Return the rows that loads refused: ``loaded_at, source, row, reason, content``."""
         return infos.quarantine(self._store)
 
-    def at(self, moment: Moment | None = None, *, known_at: Moment | None = None) -> LogView:
+    def at(self, moment: Moment | None = None, *, known_at: Moment | None = None, corrected: bool = False) -> LogView:
         """Return a view of the log as of a moment.
 
         Parameters
@@ -677,13 +678,17 @@ class EventLog(_Readable):
             position (int: the first so many events), or a basis token. None: all.
         known_at
             System time, inclusive: what had been recorded by then, or a position.
+        corrected
+            Whether ``events_effective``, and so states over it, leave out whatever is compensated by an event recorded by
+            ``known_at``, even one that occurred after ``moment``: what is known of that moment now that mistakes are put
+            right. By itself an event holds until its compensation occurs. A token of such a view is corrected, too.
 
         Raises
         ------
         InvalidArgument
             If a moment is none of these, or a token is of another store.
         """
-        return LogView(self._catalog, *self._session.moment(moment, known_at))
+        return LogView(self._catalog, *self._session.moment(moment, known_at, corrected=corrected))
 
     def follow(self, after: int | None = None, *, types: Iterable[str] | None = None) -> Iterator[RecordedEvent]:
         """Return an endless iterator over the events beyond ``after`` (None: from now on), each as it is committed."""

@@ -34,6 +34,7 @@ _UNITS = {
 _DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s|m|h|d|w)\s*")
 _BASIS = re.compile(
     r"basis:(?P<store>[0-9a-f]+):p(?P<position>[0-9]{1,19}):r(?P<registry>[0-9]{1,19}):(?P<at>-?[0-9]{1,19}|open)"
+    r"(?P<corrected>:corrected)?"
 )
 _MACHINE = re.compile(r"localtime|posixrules|(posix|right)/.*", re.DOTALL)  # not IANA's: what a machine has set
 
@@ -154,17 +155,20 @@ def told(length: dt.timedelta) -> str:
 class Basis:
     """What an answer rests on: a store, its first ``position`` events and ``registry`` definitions, a valid time.
 
-    Its text is a token: ``log.at(token)`` gives the same rows for ever.
+    ``corrected``: whether an event counts as compensated from the beginning, not only from when its compensation occurred. The
+    text of a basis is a token: ``log.at(token)`` gives the same rows for ever.
     """
 
     store: str
     position: int
     registry: int
     at: int | None
+    corrected: bool = False
 
     def __str__(self) -> str:
         at = "open" if self.at is None else self.at
-        return f"basis:{self.store}:p{self.position}:r{self.registry}:{at}"
+        suffix = ":corrected" if self.corrected else ""
+        return f"basis:{self.store}:p{self.position}:r{self.registry}:{at}{suffix}"
 
 
 def basis(text: str) -> Basis | None:
@@ -173,10 +177,10 @@ def basis(text: str) -> Basis | None:
     Examples
     --------
     >>> basis("basis:5f3a:p12:r2:open")
-    Basis(store='5f3a', position=12, registry=2, at=None)
+    Basis(store='5f3a', position=12, registry=2, at=None, corrected=False)
     """
     found = _BASIS.fullmatch(text.strip())
     if found is None:
         return None
     at = None if found["at"] == "open" else int(found["at"])
-    return Basis(found["store"], int(found["position"]), int(found["registry"]), at)
+    return Basis(found["store"], int(found["position"]), int(found["registry"]), at, found["corrected"] is not None)

@@ -209,6 +209,7 @@ _BASES = st.builds(
     st.integers(0, 2**63 - 1),
     st.integers(0, 2**63 - 1),
     st.none() | st.integers(-(10**18), 10**18),
+    st.booleans(),
 )
 
 
@@ -230,6 +231,9 @@ def test_a_basis_s_token_is_read_as_the_same_basis(of: Basis) -> None:
         "basis:5f:p-1:r2:open",
         "basis:5f:p\u0661:r2:open",
         "basis:5f:p1:r2:open;drop",
+        "basis:5f:p1:r2:open:correct",
+        "basis:5f:p1:r2::corrected",
+        "basis:5f:p1:r2:corrected",
         "x basis:5f:p1:r2:open",
         f"basis:5f:p{'9' * 5000}:r1:open",
     ],

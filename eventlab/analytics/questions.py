@@ -83,7 +83,7 @@ class Question:
             If ``by`` or ``where`` is not one expression over ``events``.
         """
         head = session.position if scope.position is None else scope.position
-        pinned = Scope(scope.at, head)
+        pinned = Scope(scope.at, head, corrected=scope.corrected)
         known = registry or session.store.registry(session.store.journal.state().registry)
         begin, end, given = (
             None if moment is None else moments.instant(moment, session.store.zone)
@@ -103,8 +103,9 @@ class Question:
     @property
     def basis(self) -> str:
         """The token of the events that are seen."""
-        store = self.session.store.layout.store_id
-        return str(moments.Basis(store, self.scope.position or 0, self.registry.version, self.scope.at))
+        store, scope = self.session.store.layout.store_id, self.scope
+        corrected = scope.corrected is not None
+        return str(moments.Basis(store, scope.position or 0, self.registry.version, scope.at, corrected))
 
     @property
     def complete_through(self) -> dt.datetime | None:

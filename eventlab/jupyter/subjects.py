@@ -78,9 +78,9 @@ def of_state(state: State, fn: Callable[[Any], object] | None = None) -> Subject
         scope, registry = session.moment(moments.moment_of(at, zone), _known(known, zone))
         position = min(scope.position or 0, state.scope.position or scope.position or 0)
         at = at if state.scope.at is None else min(at, state.scope.at)
-        return Stop(
-            at, known, str(moments.Basis(session.store.layout.store_id, position, registry.version, at)), position
-        )
+        store_id, corrected = session.store.layout.store_id, state.scope.corrected is not None
+        basis = moments.Basis(store_id, position, registry.version, at, corrected)
+        return Stop(at, known, str(basis), position)
 
     def show(here: Stop, form: str) -> object:
         result = state.at(here.basis)

@@ -24,7 +24,17 @@ if TYPE_CHECKING:
 
 GROUP_SIZE = 32  # types whose typed columns share files
 RESERVED_RELATIONS = frozenset(
-    {"events", "events_effective", "events_at", "streams", "event_types", "schema_versions", "tail", "lake"}
+    {
+        "events",
+        "events_effective",
+        "events_at",
+        "eventlab_compensations",
+        "streams",
+        "event_types",
+        "schema_versions",
+        "tail",
+        "lake",
+    }
 )
 RESERVED_TYPES = frozenset({*COLUMNS, "category", "month", "day", "year"})
 STATE_SUFFIXES = ("_at", "_history", "_diff")  # of the macros that a state makes in SQL

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from eventlab.schemas.registry import Definition, EventType
 
 NAMES = ("events", "events_effective", "streams", "event_types", "schema_versions", "events_at")
+# what is compensated by an event among the scope's positions; a relation that is listed nowhere
+COMPENSATIONS = "eventlab_compensations"
 
 _ENVELOPE = (
     "position, event_id, stream_id, split_part(stream_id, '-', 1) as category, version, event_type, schema_version,"
@@ -100,9 +102,10 @@ end
 _INSTANT = """
 case
     when {m} is null or regexp_matches(typeof({m}), 'INT') then 'infinity'::timestamptz
-    when starts_with({m}::varchar, 'basis:') and ends_with({m}::varchar, ':open') then 'infinity'::timestamptz
+    when starts_with({m}::varchar, 'basis:') and regexp_matches({m}::varchar, ':open(:corrected)?$')
+        then 'infinity'::timestamptz
     when starts_with({m}::varchar, 'basis:')
-        then make_timestamptz(regexp_extract({m}::varchar, ':(-?\\d+)$', 1)::bigint)
+        then make_timestamptz(regexp_extract({m}::varchar, ':(-?\\d+)(:corrected)?$', 1)::bigint)
     else {m}::varchar::timestamptz
 end
 """
@@ -111,15 +114,17 @@ select * from ({events})
 where compensates is null
     and event_id not in (select compensates from ({bare}) where compensates is not null)
 """
+_COMPENSATIONS = "select position, occurred_at, recorded_at, compensates from ({events}) where compensates is not null"
 _EVENTS_AT = """
 create or replace temp macro events_at(t, known_at := null) as table
 select * from ({events})
 where {seen}
 """
 _SEEN = """
-occurred_at <= {instant} and position <= {position}
+{occurred} and position <= {position}
 and recorded_at <= {known_instant} and position <= {known_position}
 """
+_CORRECTED = "coalesce(starts_with({m}::varchar, 'basis:') and ends_with({m}::varchar, ':corrected'), false)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +133,15 @@ class Scope:
 
     With ``beyond``, another scope, those are left out that it sees: what is to be folded on top of a snapshot of it.
     ``registry`` is the version of the registry that was known then, for those who ask about definitions; None: the newest.
+    With ``corrected``, a position, an event is not effective if any of the first so many events compensates it, whenever that
+    occurred; None: if one compensates it that is seen.
     """
 
     at: int | None = None
     position: int | None = None
     beyond: Scope | None = None
     registry: int | None = None
+    corrected: int | None = None
 
     def covers(self, other: Scope) -> bool:
         """Tell whether all that ``other`` sees is seen here too."""
@@ -257,10 +265,15 @@ def _fields(event_type: EventType, wanted: Wanted) -> list[str]:
 
 def events_effective(sources: Sources, event_types: Iterable[EventType], scope: Scope, wanted: Wanted) -> str:
     """Return the SELECT of the events without those that were compensated and without their compensations."""
-    whole = Scope(scope.at, scope.position)
+    whole = Scope(scope.at, scope.position) if scope.corrected is None else Scope(position=scope.corrected)
     return queries.fill(
         _EFFECTIVE, events=events(sources, event_types, scope, wanted), bare=events(sources, (), whole, wanted)
     )
+
+
+def compensations(sources: Sources, scope: Scope) -> str:
+    """Return the SELECT of what is compensated by an event among the scope's positions, whenever that occurred."""
+    return queries.fill(_COMPENSATIONS, events=events(sources, (), Scope(position=scope.position), Wanted()))
 
 
 def streams(sources: Sources, scope: Scope) -> str:
@@ -327,6 +340,23 @@ def seen(at: str, known_at: str, *, store_id: str, head: int) -> str:
     A moment is what ``log.at`` takes: a timestamp, a date, text, a position, a basis token, or NULL. One that ``log.at`` refuses
     is an error when the query runs.
     """
+    return _seen("occurred_at <= {instant}", at, known_at, store_id=store_id, head=head)
+
+
+def undoes(at: str, known_at: str, scope: Scope, *, store_id: str, head: int) -> str:
+    """Return the condition that a compensation counts as of two moments that are given as SQL, asked of a scope.
+
+    It is the one that it is seen; but in a corrected scope, or as of the basis token of one, no matter when it occurred.
+    """
+    if scope.corrected is not None:
+        return _seen("true", at, known_at, store_id=store_id, head=head)
+    own = Scope(scope.at).where("occurred_at <= {instant}").removeprefix("where ")
+    occurred = f"({queries.fill(_CORRECTED, m=at)} or ({own}))"
+    return _seen(occurred, at, known_at, store_id=store_id, head=head)
+
+
+def _seen(occurred: str, at: str, known_at: str, *, store_id: str, head: int) -> str:
+    """Return a condition over ``{instant}``, and that an event was recorded by two moments."""
     basis = queries.literal(f"basis:{store_id}:")
     instant, known_instant = (queries.fill(_INSTANT, m=moment) for moment in (at, known_at))
     position, known_position = (
@@ -334,7 +364,7 @@ def seen(at: str, known_at: str, *, store_id: str, head: int) -> str:
     )
     return queries.fill(
         _SEEN,
-        instant=instant,
+        occurred=queries.fill(occurred, instant=instant),
         position=position,
         known_instant=known_instant,
         known_position=known_position,

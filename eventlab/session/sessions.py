@@ -212,8 +212,10 @@ class Session:
         with contextlib.closing(cursor):
             return queries.rows(cursor, query, params)
 
-    def moment(self, at: Moment | None, known_at: Moment | None) -> tuple[Scope, Registry]:
+    def moment(self, at: Moment | None, known_at: Moment | None, *, corrected: bool = False) -> tuple[Scope, Registry]:
         """Return what a moment on both clocks is: the scope of what is seen, and the registry of that time.
+
+        ``corrected``: what is compensated by then by system time is not effective; a basis token may say so, too.
 
         Raises
         ------
@@ -228,9 +230,10 @@ class Session:
         told = None if known_at is None else basis
         if known_at is not None and basis is None:
             told = registry.known_by(self._recorded_at(cut) if known is None else known)
-        return Scope(at=instant, position=position, registry=told), registry if version is None else registry.at(
-            version
-        )
+        token = moments.basis(at) if isinstance(at, str) else None
+        settled = position if corrected or (token is not None and token.corrected) else None
+        scope = Scope(at=instant, position=position, registry=told, corrected=settled)
+        return scope, registry if version is None else registry.at(version)
 
     def _read_moment(self, moment: Moment | None, head: int) -> tuple[int | None, int, int | None]:
         """Return a moment as an instant (None: open), a position, and a registry version (None: the newest)."""
@@ -285,7 +288,8 @@ class Session:
         registry = registry or self.store.registry(self.store.journal.state().registry)
         words = queries.words(query)
         known = [*relations.NAMES, *registry.views]
-        own = set(known) if words & _LISTING else words & set(known)
+        there = {*known, relations.COMPENSATIONS}
+        own = (set(known) if words & _LISTING else set()) | words & there
         folded = sorted(states.names(registry) & words) if states else []
         texts = [query]
         made = [self._macro(self.macros[name], registry, scope) for name in sorted(words & set(self.macros))]
@@ -295,7 +299,7 @@ class Session:
             made += self._cohorts(query, words, registry)
             for name in folded:
                 texts.append(states.text(name, registry))
-                own |= set(known) & states.reads(name, registry)
+                own |= there & states.reads(name, registry)
                 states.refresh(name, registry, scope)
         sources = self._scan(registry)
         self._install(registry)
@@ -407,6 +411,8 @@ def _statement(name: str, sources: Sources, registry: Registry, wanted: Wanted, 
             text = relations.events(sources, registry, scope, wanted)
         case "events_effective":
             text = relations.events_effective(sources, registry, scope, wanted)
+        case relations.COMPENSATIONS:
+            text = relations.compensations(sources, scope)
         case "streams":
             text = relations.streams(sources, scope)
         case "event_types":

@@ -16,7 +16,7 @@ from eventlab.session import Scope, relations
 from eventlab.states import folds, histories, snapshots
 from eventlab.states.keepers import Keeper
 from eventlab.states.served import Served
-from eventlab.states.splits import Split, reads, split
+from eventlab.states.splits import RELATIONS, Split, reads, split
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from eventlab.schemas import Registry, StateText
     from eventlab.session import Session
 
-_EFFECTIVE = """
+_EFFECTIVE = f"""
 select * from events
-where compensates is null and event_id not in (select compensates from events where compensates is not null)
+where compensates is null and event_id not in (select compensates from {relations.COMPENSATIONS})
 """
 _MACRO = "create or replace temp macro {name}({parameters}) as table {body}"
 
@@ -199,7 +199,8 @@ class Catalog:
 
     def reads(self, name: str, registry: Registry) -> set[str]:
         """Return the words of the SELECT behind a relation of a state."""
-        return queries.words(self.text(name, registry)) | {"events"}
+        words = queries.words(self.text(name, registry))
+        return words | {"events"} | ({relations.COMPENSATIONS} if RELATIONS[1] in words else set())
 
     def refresh(self, name: str, registry: Registry, scope: Scope) -> None:
         """Bring up to date what a state is served from."""
@@ -227,34 +228,43 @@ class Catalog:
             with queries.explained():
                 cursor.execute(f"create temp view {quoted} as {text}")
             return
-        parameters, body = self._macro(suffix, entry, parts, registry)
+        parameters, body = self._macro(suffix, entry, parts, registry, scope)
         with queries.explained():
             cursor.execute(queries.fill(_MACRO, name=quoted, parameters=parameters, body=body))
 
-    def _macro(self, suffix: str, entry: StateText, parts: Split | str, registry: Registry) -> tuple[str, str]:
-        """Return the parameters and the SELECT of a macro of a state."""
+    def _macro(
+        self, suffix: str, entry: StateText, parts: Split | str, registry: Registry, scope: Scope
+    ) -> tuple[str, str]:
+        """Return the parameters and the SELECT of a macro of a state, on relations that are cut to ``scope``."""
         if suffix == STATE_SUFFIXES[0]:
-            return "t, known_at := null", self._cut(entry, parts, registry, "t", "known_at")
+            return "t, known_at := null", self._cut(entry, parts, registry, ("t", "known_at"), scope)
         if isinstance(parts, str):
             raise InvalidArgument(
                 f"{entry.state}{suffix} cannot be made: {parts}", hint=f"{entry.state}_at(t) gives it at any moment."
             )
         if suffix == STATE_SUFFIXES[1]:
-            if parts.relation != "events":
+            if parts.relation != "events" and scope.corrected is None:
                 raise InvalidArgument(
                     f"{entry.state}_history cannot be made: {parts.reason}",
                     hint=f"log.state({entry.state!r}).history(key) gives it for one key.",
                 )
-            return "", histories.history(parts, Scope())
-        before, after = (self._cut(entry, parts, registry, moment, "null") for moment in ("a", "b"))
+            return "", histories.history(parts, Scope(corrected=scope.corrected))
+        before, after = (self._cut(entry, parts, registry, (moment, "null"), scope) for moment in ("a", "b"))
         return "a, b", histories.diff(parts, before, after)
 
-    def _cut(self, entry: StateText, parts: Split | str, registry: Registry, at: str, known_at: str) -> str:
-        """Return the SELECT of a state as of moments that are given in SQL."""
-        store_id = self.session.store.layout.store_id
-        seen = relations.seen(at, known_at, store_id=store_id, head=self.session.position)
+    def _cut(
+        self, entry: StateText, parts: Split | str, registry: Registry, moment: tuple[str, str], scope: Scope
+    ) -> str:
+        """Return the SELECT of a state as of a moment on both clocks that is given in SQL, on relations cut to ``scope``."""
+        store_id, head = self.session.store.layout.store_id, self.session.position
+        seen = relations.seen(*moment, store_id=store_id, head=head)
+        known = relations.undoes(*moment, scope, store_id=store_id, head=head)
+        undone = f"(select * from temp.{relations.COMPENSATIONS} where {known})"
         if not isinstance(parts, str):
-            return f"with events as (select * from temp.events where {seen}) {_inside(folds.plain(parts, Scope()))}"
+            if parts.relation == "events":
+                return f"with events as (select * from temp.events where {seen}) {_inside(folds.plain(parts, Scope()))}"
+            cut = f"events as (select * from temp.events where {seen}), {relations.COMPENSATIONS} as {undone}"
+            return f"with {cut} {_inside(folds.plain(parts, Scope(corrected=head)))}"
         read = reads(entry.text or "")
         if other := sorted(read & (set(relations.NAMES) - {"events", "events_effective"})):
             raise InvalidArgument(
@@ -264,8 +274,8 @@ class Catalog:
             f"{queries.identifier(name)} as (select * from temp.{queries.identifier(name)} where {seen})"
             for name in ("events", *sorted(read & set(registry.views)))
         ]
-        if "events_effective" in read:  # what was compensated by then, not what has been since
-            cuts.append(f"events_effective as ({_EFFECTIVE})")
+        if RELATIONS[1] in read:  # what was compensated by then, not what has been since
+            cuts += [f"{relations.COMPENSATIONS} as {undone}", f"{RELATIONS[1]} as ({_EFFECTIVE})"]
         return f"with {', '.join(cuts)} {_inside(entry.text or '')}"
 
 

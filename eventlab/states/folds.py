@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from eventlab import queries
+from eventlab.session import relations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,11 +29,14 @@ _MERGED = "select {columns} from {partials} {group}"
 def source(split: Split, scope: Scope, by: str = "true") -> str:
     """Return the SQL of the events that a state reads within a scope, over the relation ``events``.
 
-    ``by`` is one more condition that an event is seen by a moment, and so a compensation.
+    ``by`` is one more condition that an event is seen by a moment, and so a compensation; but not in a corrected scope, in
+    which nothing ever holds that is compensated.
     """
     if split.relation == "events":
         return f"(select * from events {scope.where(by)}) as {split.alias}"
     undone = f"select compensates from events {scope.where(by, 'compensates is not null')}"
+    if scope.corrected is not None:
+        undone = f"select compensates from {relations.COMPENSATIONS} where position <= {scope.corrected}"
     where = scope.where(by, "compensates is null", f"event_id not in ({undone})")
     return f"(select * from events {where}) as {split.alias}"
 

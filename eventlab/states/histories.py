@@ -69,10 +69,10 @@ def step_by_step(split: Split, scope: Scope, *conditions: str) -> str:
     """Return the SELECT of the history of one key as a fold for each event.
 
     For aggregates that cannot be windows, and for effective events, of which a later one may undo an earlier one: there a
-    compensation of the key is a step, too.
+    compensation of the key is a step, too. In a corrected scope what is compensated was never there, and undoing it no step.
     """
     source, where = folds.source(split, scope), folds.where(split, *conditions)
-    if split.relation != "events":
+    if split.relation != "events" and scope.corrected is None:
         source = f"(select * from events {scope.where()}) as {split.alias}"
         chosen = f"(compensates is not null or {split.where})" if split.where else "true"
         where = f"where {' and '.join([chosen, *conditions])}"

@@ -124,7 +124,7 @@ class State(Displayed):
             return Result(relation, self.text, "history", {"state": self.name}, self.charter)
         conditions, values = self._key(parts, key) if key is not None else ([], {})
         why = parts.reason
-        if parts.relation == "events":
+        if self._steady(parts):
             try:
                 text = histories.history(parts, self.scope, *conditions)
                 return self._result(text, kind="history", params=values)
@@ -183,7 +183,7 @@ class State(Displayed):
             complete=f"(select max(occurred_at) from {source})",
         )
         try:
-            return self._result(course(windows=parts.relation == "events"), kind="course", facts={"measure": measure})
+            return self._result(course(windows=self._steady(parts)), kind="course", facts={"measure": measure})
         except EventlabError:  # an aggregate that cannot be a window
             return self._result(course(windows=False), kind="course", facts={"measure": measure})
 
@@ -248,7 +248,7 @@ class State(Displayed):
             lines.append(f"now: what this session has folded, else from {start}, and what came since")
             lines.append(f"at: from the best of {len(found)} snapshots inside the moment, and the difference")
         steps = "a fold for each event of one key"
-        if parts.relation == "events":
+        if self._steady(parts):
             steps = "each aggregate as a window over the key's events"
         lines.append(f"get: the events of the key; history: {steps}")
         lines += parts.notes
@@ -312,7 +312,13 @@ class State(Displayed):
         earlier = None
         if entry is not None and registry.version < self._registry.version:
             earlier = replace(self, entry=entry, registry=registry)
-        return Scope(min(ats, default=None), min(positions, default=None)), earlier
+        position = min(positions, default=None)
+        corrected = None if scope.corrected is None and self.scope.corrected is None else position
+        return Scope(min(ats, default=None), position, corrected=corrected), earlier
+
+    def _steady(self, parts: Split) -> bool:
+        """Tell whether a later event never takes an earlier one out again, so that aggregates may be windows over events."""
+        return parts.relation == "events" or self.scope.corrected is not None
 
     def _fold(self, scope: Scope) -> str:
         """Return the SELECT of the state within a scope, by the quickest way that gives the same rows; empty if it has no parts."""

@@ -11,13 +11,13 @@ from eventlab import queries
 from eventlab.errors import InvalidArgument, QueryError
 from eventlab.session import Scope
 from eventlab.states import histories
-from eventlab.states.splits import grouped
+from eventlab.states.splits import RELATIONS, grouped
 
 Run = Callable[[str, Mapping[str, object], Scope], queries.Relation]
 
 _STEPS = """
 select position, occurred_at, recorded_at, event_type, lead(occurred_at) over (order by position) as valid_to
-from events where {conditions} order by position
+from {relation} where {conditions} order by position
 """
 
 
@@ -36,15 +36,18 @@ def history(name: str, text: str, key: object, scope: Scope, run: Run) -> pa.Tab
         If the keys cannot be told, or are not columns of ``events``.
     """
     _, own, values = _conditions(name, text, key)
+    read = {node["table_name"].lower() for node in queries.walk(queries.syntax(text)) if node.get("table_name")}
+    effective = scope.corrected is not None and read == {RELATIONS[1]}  # what is compensated was never a step there
+    chosen = queries.fill(_STEPS, relation=RELATIONS[effective], conditions=own)
     try:
-        steps = run(queries.fill(_STEPS, conditions=own), values, scope).to_arrow_table()
+        steps = run(chosen, values, scope).to_arrow_table()
     except QueryError as error:
         raise InvalidArgument(
             f"the history of {name} cannot be made: its keys are not of events ({error.message})", hint="Use at()."
         ) from None
     tables: list[pa.Table] = []
     for number, position in enumerate(steps["position"].to_pylist()):
-        state = row(name, text, key, Scope(scope.at, position), run).to_arrow_table()
+        state = row(name, text, key, Scope(scope.at, position, corrected=scope.corrected), run).to_arrow_table()
         if state.num_rows:
             tables.append(_beside(steps.slice(number, 1), state))
     empty = row(name, text, key, Scope(position=0), run).to_arrow_table()
