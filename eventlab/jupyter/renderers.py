@@ -8,6 +8,7 @@ nbconvert, shows the SVG. Altair's own default would fetch Vega from a CDN.
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -24,6 +25,7 @@ _STILL = (
     "Arial, 'Liberation Sans', sans-serif"  # by whose widths an SVG is laid out: any other would be cut at its edges
 )
 _SCHEMA = "https://vega.github.io/schema/vega/v5.json"  # a name, which nothing fetches
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # what no SVG can have
 _LIGHT = themes.PALETTES["light"]
 _EMBED = {
     "actions": {"export": True, "source": False, "compiled": False, "editor": False},  # the editor is a page elsewhere
@@ -49,9 +51,14 @@ def bundle(spec: dict[str, Any], **_: object) -> tuple[dict[str, Any], dict[str,
 
 
 def compiled(spec: dict[str, Any]) -> dict[str, Any]:
-    """Return a Vega-Lite specification as a Vega one."""
+    """Return a Vega-Lite specification as a Vega one, with a mark for each character that an SVG cannot have.
+
+    vl-convert would end the whole process on one of them, wherever in the data it is.
+    """
     version = alt.SCHEMA_VERSION.removeprefix("v").rsplit(".", 1)[0]
-    vega: dict[str, Any] = vl_convert.vegalite_to_vega(json.dumps(spec, default=_number), vl_version=version)
+    vega: dict[str, Any] = vl_convert.vegalite_to_vega(
+        json.dumps(_printable(spec), default=_number), vl_version=version
+    )
     return vega
 
 
@@ -60,6 +67,19 @@ def still(vega: dict[str, Any]) -> str:
     text = json.dumps(vega).replace(json.dumps(themes.FONT)[1:-1], _STILL)
     svg: str = vl_convert.vega_to_svg(text)
     return svg
+
+
+def _printable(tree: Any) -> Any:  # noqa: ANN401 - a part of a specification
+    """Return a part of a specification whose texts can be drawn."""
+    match tree:
+        case str():
+            return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", tree)
+        case dict():
+            return {_printable(key): _printable(part) for key, part in tree.items()}
+        case list():
+            return [_printable(part) for part in tree]
+        case _:
+            return tree
 
 
 def _number(value: object) -> float:

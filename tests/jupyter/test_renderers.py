@@ -116,3 +116,20 @@ def test_a_page_says_what_its_charts_are() -> None:
     page, _ = PageExporter().from_notebook_node(nbf.new_notebook(cells=[cell]))
     assert "alt='\"Big\" &lt;sales&gt;'" in page or 'alt="&quot;Big&quot; &lt;sales&gt;"' in page
     assert "cdnjs" not in page
+
+
+def test_a_text_that_no_svg_can_have_is_drawn_all_the_same() -> None:
+    """A NUL or an escape in an event would end the kernel, for vl-convert aborts on it; there is a mark in its place."""
+    odd = "a\x00b\x1b[31m\x0b\x0c\ufffe\uffff\ud800"
+    spec = {
+        "mark": "text",
+        "data": {"values": [{"n": 1, "a\x00": odd}]},
+        "encoding": {
+            "x": {"field": "n", "type": "quantitative", "title": "n"},
+            "text": {"field": "a\x00", "title": "t"},
+        },
+        "title": odd,
+    }
+    svg = renderers.still(renderers.compiled(spec))
+    assert svg.count("a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}[31m") >= 2
+    assert "\x00" not in svg
