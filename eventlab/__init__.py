@@ -1,5 +1,6 @@
 """eventlab: an append-only, provable event log in Parquet, queried with DuckDB at any moment of its past."""
 
+import importlib
 from typing import TYPE_CHECKING
 
 from eventlab.analytics.comparisons import compare
@@ -29,9 +30,12 @@ from eventlab.errors import (
 from eventlab.events import AppendResult, Event, RecordedEvent
 from eventlab.log import ANY, EXISTS, EventLog, LogView, recover
 from eventlab.log import open_log as open  # noqa: A004 - el.open is what users type
+from eventlab.reports.figures import figure
 
 if TYPE_CHECKING:
     from eventlab.jupyter.machines import TimeMachine
+    from eventlab.reports.renders import report
+    from eventlab.reports.verifications import verify as verify_report
 
 __version__ = "0.1.0"
 __all__ = [
@@ -65,18 +69,26 @@ __all__ = [
     "WrongExpectedVersion",
     "compare",
     "exclude",
+    "figure",
     "open",
     "recover",
+    "report",
     "step",
+    "verify_report",
 ]
+
+_LATER = {  # loaded only when asked for: they bring Altair, or the notebook's machinery
+    "TimeMachine": ("eventlab.jupyter.machines", "TimeMachine"),
+    "report": ("eventlab.reports.renders", "report"),
+    "verify_report": ("eventlab.reports.verifications", "verify"),
+}
 
 
 def __getattr__(name: str) -> object:
-    """Return what is loaded only when it is asked for: a time machine brings Altair."""
-    if name == "TimeMachine":
-        from eventlab.jupyter.machines import TimeMachine  # noqa: PLC0415 - see above
-
-        return TimeMachine
+    """Return what is loaded only when it is asked for."""
+    if name in _LATER:
+        module, attribute = _LATER[name]
+        return getattr(importlib.import_module(module), attribute)
     raise AttributeError(f"module 'eventlab' has no attribute {name!r}")
 
 

@@ -15,7 +15,7 @@ from cyclopts.exceptions import (
     UnusedCliTokensError,
 )
 
-from eventlab.cli import commands, exports, labs, outputs, schemas, states
+from eventlab.cli import commands, exports, labs, outputs, reports, schedules, schemas, states
 from eventlab.cli.options import UsageError
 from eventlab.cli.values import printable
 from eventlab.errors import EventlabError
@@ -39,6 +39,8 @@ COMMANDS: tuple[Callable[..., object] | App, ...] = (
     commands.recover,
     commands.demo,
     labs.lab,
+    reports.app,
+    schedules.app,
 )
 
 

@@ -6,16 +6,17 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import altair as alt
 import jinja2
 import polars as pl
-import vl_convert
 
 from eventlab.charts import Mark, Panel, themes, timeline
 from eventlab.demo.boards import FLIGHTS
+from eventlab.jupyter import bundles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import altair as alt
 
     from eventlab.demo.boards import Board
     from eventlab.demo.traffic import Pause
@@ -74,7 +75,7 @@ def page(story: Story) -> str:
         state=FLIGHTS.strip(),
         steps=story.steps,
         spec=chart(story.traffic, story.boards).to_dict(),
-        bundle=_vega(),
+        bundle=bundles.inlined(),
     )
 
 
@@ -99,10 +100,3 @@ def _colors(palette: themes.Palette) -> dict[str, str]:
     _, wait, bad, good, *_ = palette.series
     named = {"ground": palette.ground, "text": palette.text, "muted": palette.muted, "grid": palette.grid}
     return {**named, "good": good, "wait": wait, "bad": bad}
-
-
-def _vega() -> str:
-    """Return Vega, Vega-Lite (in the version in which Altair writes) and its embedding, as one script."""
-    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)
-    return script.replace("</script", r"<\/script")

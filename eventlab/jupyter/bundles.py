@@ -6,12 +6,16 @@ import contextlib
 import functools
 import gzip
 import os
+import re
 import threading
 import uuid
 from importlib import metadata, resources
 from pathlib import Path
 
+from eventlab.errors import ReportError
+
 _SNIPPET = "export default vegaEmbed;"
+_EXPORT = re.compile(r"export\s*\{\s*([\w$]+) as default\s*\};?\s*$")
 _making = threading.Lock()
 
 
@@ -38,6 +42,22 @@ def vega() -> bytes:
             temporary.write_bytes(packed)
             temporary.replace(kept)
         return packed
+
+
+@functools.cache
+def inlined() -> str:
+    """Return the same Vega as a plain script for a page, which sets ``window.vegaEmbed`` and no other name.
+
+    It can stand between ``<script>`` and ``</script>``: nothing in it ends the element.
+    """
+    module = gzip.decompress(vega()).decode()
+    body, found = _EXPORT.subn(r"window.vegaEmbed=\1;", module)
+    if found != 1:  # pragma: no cover - vl-convert would have changed how it ends its modules
+        raise ReportError(
+            "Vega's script ends in no export", hint="Install the version of vl-convert-python that is pinned."
+        )
+    safe = body.replace("\r", "").replace("</script", r"<\/script").replace("<!--", r"<\!--")
+    return f'(()=>{{"use strict";{safe}}})();'
 
 
 def script(*names: str) -> str:

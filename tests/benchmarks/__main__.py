@@ -16,6 +16,7 @@ from tests.benchmarks import (
     loads,
     reads,
     registries,
+    reports,
     retentions,
     rivals,
     states,
@@ -41,6 +42,7 @@ BENCHMARKS = {
         visits.visits,
         retentions.retentions,
         rivals.eventsourcing,
+        reports.reports,
     )
 }
 
