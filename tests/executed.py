@@ -8,9 +8,9 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from eventlab.reports.executions import Cell, Execution, Failure
+from eventlab.reports.execution.executions import Cell, Execution, Failure
+from eventlab.reports.execution.outputs import TABLE, VEGALITE
 from eventlab.reports.figures import MIME, Change, Figure
-from eventlab.reports.outputs import TABLE, VEGALITE
 from eventlab.reports.provenances import Provenance
 
 HOSTILE = (
@@ -161,7 +161,7 @@ def daily() -> Execution:
     return execution(
         "# Yesterday at New York's airports\n\nHow the flights scheduled from **EWR**, **JFK** and **LGA** went: how many left on "
         "time, how many did not leave at all, and which routes fared worst.",
-        Cell("code", "import eventlab.reports.kernels", [], hidden=True),
+        Cell("code", "import eventlab.reports.execution.kernels", [], hidden=True),
         code('day = "2013-02-09"'),
         code(
             'flights = log.state("flights").now()\nlog.figure("scheduled", flights.height)',

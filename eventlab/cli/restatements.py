@@ -16,7 +16,7 @@ from eventlab.cli.values import counted, encoded, printable
 from eventlab.errors import ReportError
 
 if TYPE_CHECKING:
-    from eventlab.reports.restatements import Restatement
+    from eventlab.reports.schedule.restatements import Restatement
 
 _KINDS = {
     "report": "varchar",
@@ -57,9 +57,9 @@ def restate(
 
     A row a figure. What is issued is delivered with the next round of the schedule. Exits 1 if one cannot be made again.
     """
-    from eventlab.reports import crews, restatements  # noqa: PLC0415 - bring the whole of eventlab
-    from eventlab.reports.records import Records  # noqa: PLC0415 - as above
-    from eventlab.reports.workshops import Workshop  # noqa: PLC0415 - as above
+    from eventlab.reports.ledger.records import Records  # noqa: PLC0415 - as above
+    from eventlab.reports.schedule import crews, restatements  # noqa: PLC0415 - bring the whole of eventlab
+    from eventlab.reports.schedule.workshops import Workshop  # noqa: PLC0415 - as above
 
     output.checked()
     configuration = configured(config, store)

@@ -52,9 +52,9 @@ def backfill(
     Periods that have their report are left as they are, so that the same command goes on after an interruption. Exits 1 if one
     fails.
     """
-    from eventlab.reports import backfills, crews  # noqa: PLC0415 - brings the whole of eventlab
-    from eventlab.reports.records import Records  # noqa: PLC0415 - as above
-    from eventlab.reports.workshops import Workshop  # noqa: PLC0415 - as above
+    from eventlab.reports.ledger.records import Records  # noqa: PLC0415 - as above
+    from eventlab.reports.schedule import backfills, crews  # noqa: PLC0415 - brings the whole of eventlab
+    from eventlab.reports.schedule.workshops import Workshop  # noqa: PLC0415 - as above
 
     configuration = configured(config, store)
     with Records.open(configuration.log) as records:
@@ -95,7 +95,7 @@ def listing(
     output.checked()
     with opened(config, store) as (configuration, records):
         if report is not None and not records.runs(report, limit=1):
-            from eventlab.reports import backfills  # noqa: PLC0415 - as above
+            from eventlab.reports.schedule import backfills  # noqa: PLC0415 - as above
 
             backfills.find(configuration, report)
         outputs.show(records.log.sql(_RUNS, {"report": report}), output)

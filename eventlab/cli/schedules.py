@@ -17,8 +17,8 @@ from eventlab.errors import ReportError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from eventlab.reports.configurations import Configuration
-    from eventlab.reports.records import Records
+    from eventlab.reports.configuration.configurations import Configuration
+    from eventlab.reports.ledger.records import Records
 
 Config = Annotated[Path | None, Parameter(help="The reports.toml (of this folder, or of the store).")]
 StoreOf = Annotated[
@@ -40,7 +40,7 @@ def run(*, config: Config = None, store: StoreOf = None, jobs: Jobs = None) -> N
     What was missed meanwhile is caught up as each report's `catch_up` says. Several may run, also `schedule tick` beside it: no
     run is made twice. The file is read again when it changes.
     """
-    from eventlab.reports import services  # noqa: PLC0415 - brings the whole of eventlab
+    from eventlab.reports.schedule import services  # noqa: PLC0415 - brings the whole of eventlab
 
     services.serve(configured(config, store), say=_say, most=jobs)
 
@@ -50,9 +50,9 @@ def tick(*, config: Config = None, store: StoreOf = None, jobs: Jobs = None, jso
 
     Exits 1 if a run failed, or something could not be recorded; readers get a page that says what failed.
     """
-    from eventlab.reports import crews, rounds, services  # noqa: PLC0415 - as above
-    from eventlab.reports.records import Records  # noqa: PLC0415 - as above
-    from eventlab.reports.workshops import Workshop  # noqa: PLC0415 - as above
+    from eventlab.reports.ledger.records import Records  # noqa: PLC0415 - as above
+    from eventlab.reports.schedule import crews, rounds, services  # noqa: PLC0415 - as above
+    from eventlab.reports.schedule.workshops import Workshop  # noqa: PLC0415 - as above
 
     configuration = configured(config, store)
     with Records.open(configuration.log) as records:
@@ -73,7 +73,7 @@ def tick(*, config: Config = None, store: StoreOf = None, jobs: Jobs = None, jso
 
 def status(*, config: Config = None, store: StoreOf = None, output: Output = TABLE) -> None:
     """Show how each report stands: when it is due next, what was last, how many were made, failed, were skipped, wait."""
-    from eventlab.reports import standings, workshops  # noqa: PLC0415 - as above
+    from eventlab.reports.schedule import standings, workshops  # noqa: PLC0415 - as above
 
     output.checked()
     with opened(config, store) as (configuration, records):
@@ -83,7 +83,7 @@ def status(*, config: Config = None, store: StoreOf = None, output: Output = TAB
 
 def listing(*, config: Config = None, store: StoreOf = None, output: Output = TABLE) -> None:
     """List the reports that are on schedule: when each is due, from what it is made, how it is delivered."""
-    from eventlab.reports import standings, workshops  # noqa: PLC0415 - as above
+    from eventlab.reports.schedule import standings, workshops  # noqa: PLC0415 - as above
 
     output.checked()
     with opened(config, store) as (configuration, records):
@@ -100,7 +100,7 @@ def explain(
     json: AsJson = False,
 ) -> None:
     """Say how a report stands and why: what is next, what was last, what waits, what was missed."""
-    from eventlab.reports import standings, workshops  # noqa: PLC0415 - as above
+    from eventlab.reports.schedule import standings, workshops  # noqa: PLC0415 - as above
 
     with opened(config, store) as (configuration, records):
         lines = standings.explain(configuration, name, workshops.utc_now(), records)
@@ -109,7 +109,7 @@ def explain(
 
 def configured(config: Path | None, store: Path | None) -> "Configuration":
     """Return the configuration that the options mean."""
-    from eventlab.reports import configurations  # noqa: PLC0415 - as above
+    from eventlab.reports.configuration import configurations  # noqa: PLC0415 - as above
 
     return configurations.load(configurations.find(config, store))
 
@@ -125,7 +125,7 @@ def tell(lines: "Sequence[str]", facts: "Mapping[str, object]", *, as_json: bool
 @contextlib.contextmanager
 def opened(config: Path | None, store: Path | None) -> "Iterator[tuple[Configuration, Records]]":
     """Yield the configuration, and the runs log to read: an empty one where nothing has run yet."""
-    from eventlab.reports.records import Records  # noqa: PLC0415 - as above
+    from eventlab.reports.ledger.records import Records  # noqa: PLC0415 - as above
 
     configuration = configured(config, store)
     there = (configuration.log / "store.toml").is_file()

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import eventlab as el
 from eventlab import moments
 from eventlab.errors import InvalidArgument, ReportError
 from eventlab.jupyter import readables
-from eventlab.log import EventLog, LogView
-from eventlab.reports import executions, files, sources
+from eventlab.log import EventLog, LogView, open_log
+from eventlab.reports import files
+from eventlab.reports.execution import executions, sources
 from eventlab.reports.provenances import Provenance, versions
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from eventlab.moments import Moment
-    from eventlab.reports.executions import Execution, Failure
+    from eventlab.reports.calendar.schedules import Period
+    from eventlab.reports.execution.executions import Execution, Failure
+    from eventlab.reports.execution.sources import Source
     from eventlab.reports.figures import Change, Figure, Value
-    from eventlab.reports.schedules import Period
-    from eventlab.reports.sources import Source
 
 Format = Literal["html", "md", "pdf"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -65,7 +65,7 @@ class Made:
 
     def page(self) -> str:
         """Return it as one HTML file."""
-        from eventlab.reports import pages  # noqa: PLC0415 - brings Jinja and the rest of the page
+        from eventlab.reports.drawing import pages  # noqa: PLC0415 - brings Jinja and the rest of the page
 
         return pages.page(self.execution, self.provenance, changes=self.provenance.changes)
 
@@ -274,7 +274,7 @@ def pin(store: Path, *, at: Moment | None = None, known_at: Moment | None = None
     StoreError
         If the store cannot be read.
     """
-    with el.open(store, read_only=True) as log:
+    with open_log(store, read_only=True) as log:
         view = log.at(at, known_at=known_at, **({"corrected": True} if corrected else {}))
         zone = readables.rooms(log).zone
         basis = moments.basis(view.basis)
@@ -307,11 +307,11 @@ def write(made: Made, to: Sequence[Format], folder: Path, name: str) -> list[Pat
             case "html":
                 paths.append(files.write(folder / f"{name}.html", page))
             case "pdf":
-                from eventlab.reports import pdfs  # noqa: PLC0415 - starts a browser
+                from eventlab.reports.drawing import pdfs  # noqa: PLC0415 - starts a browser
 
                 paths.append(files.write(folder / f"{name}.pdf", pdfs.pdf(page)))
             case "md":
-                from eventlab.reports import markdowns  # noqa: PLC0415 - draws stills
+                from eventlab.reports.drawing import markdowns  # noqa: PLC0415 - draws stills
 
                 paths.append(
                     markdowns.write(made.execution, made.provenance, folder, name, changes=made.provenance.changes)

@@ -6,18 +6,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import eventlab as el
 from eventlab.errors import EventlabError, InvalidArgument, ReportError
-from eventlab.reports import figures, pages, renders, sources
+from eventlab.log import open_log
+from eventlab.reports import figures, renders
+from eventlab.reports.drawing import pages
+from eventlab.reports.execution import sources
 from eventlab.reports.provenances import versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from eventlab.reports.execution.sources import Source
     from eventlab.reports.figures import Change
     from eventlab.reports.provenances import Provenance
     from eventlab.reports.renders import Made
-    from eventlab.reports.sources import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ def _store(provenance: Provenance, given: str | Path | None, page: Path) -> Path
             f"{page.name} was made from the log {given or provenance.store}, which is not there",
             hint="Say where it is: eventlab report verify PAGE --store DIR, or store= in Python.",
         )
-    with el.open(found, read_only=True) as log:
+    with open_log(found, read_only=True) as log:
         if log.store_id != provenance.store_id:
             raise ReportError(
                 f"{found} is another log than the page was made from: {log.store_id}, not {provenance.store_id}",

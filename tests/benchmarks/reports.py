@@ -15,7 +15,8 @@ from nbclient import NotebookClient
 import eventlab as el
 from eventlab.demo import flights
 from eventlab.demo.runs import DATA
-from eventlab.reports import renders, sources
+from eventlab.reports import renders
+from eventlab.reports.execution import sources
 from tests.benchmarks.tables import Row, interleaved, timed
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import executed
 import pytest
 
-from eventlab.reports import failures, indexes, mails, pages, stills
-from eventlab.reports.executions import Execution
-from eventlab.reports.periods import Period
+from eventlab.reports.calendar.periods import Period
+from eventlab.reports.drawing import failures, indexes, mails, pages, stills
+from eventlab.reports.execution.executions import Execution
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,15 +19,18 @@ import apscheduler.schedulers.background
 import pandas as pd
 from workbenches import Clock, Maker, configuration, no_page, report, workshop, write
 
-from eventlab.reports import crews, crons, deliveries, plans, publications, rounds, services, shelves
-from eventlab.reports.configurations import Channel
-from eventlab.reports.executions import Cancelled
-from eventlab.reports.records import Records
+from eventlab.reports.calendar import crons
+from eventlab.reports.configuration.configurations import Channel
+from eventlab.reports.delivery import deliveries
+from eventlab.reports.execution.executions import Cancelled
+from eventlab.reports.ledger import publications
+from eventlab.reports.ledger.records import Records
+from eventlab.reports.schedule import crews, plans, rounds, services, shelves
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from eventlab.reports.configurations import Configuration
+    from eventlab.reports.configuration.configurations import Configuration
 
 
 LOADED = apscheduler, pd, crons  # what a round loads when it needs it: here once, before there are forks

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import eventlab as el
-from eventlab.reports import feeds
-from eventlab.reports.records import Records
-from eventlab.reports.runs import stream
+from eventlab.reports.ledger import feeds
+from eventlab.reports.ledger.records import Records
+from eventlab.reports.ledger.runs import stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

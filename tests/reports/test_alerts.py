@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from workbenches import Clock
 
 import eventlab as el
-from eventlab.reports import alerts, deliveries, watches
-from eventlab.reports.alerts import Answer, Checked
-from eventlab.reports.configurations import Alert, Channel, Configuration, Report
+from eventlab.reports.configuration.configurations import Alert, Channel, Configuration, Report
+from eventlab.reports.delivery import alerts, deliveries, watches
+from eventlab.reports.delivery.alerts import Answer, Checked
 from eventlab.reports.figures import Figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from eventlab.reports.channels import Message
-    from eventlab.reports.records import Records
+    from eventlab.reports.delivery.channels import Message
+    from eventlab.reports.ledger.records import Records
 
 MANY = Alert(name="many cancelled", report="daily", when="cancelled > 300", deliver=["ops"])
 OPS = Channel(name="ops", type="webhook", options={"url_env": "OPS_URL"})

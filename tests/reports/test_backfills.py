@@ -10,14 +10,15 @@ import pytest
 from workbenches import Clock, Maker, bench, configuration, no_page, report, workshop
 
 from eventlab.errors import InvalidArgument, StoreFull
-from eventlab.reports import backfills, publications, rounds, shelves
-from eventlab.reports.records import Records
+from eventlab.reports.ledger import publications
+from eventlab.reports.ledger.records import Records
+from eventlab.reports.schedule import backfills, rounds, shelves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from eventlab.reports.backfills import Tally
+    from eventlab.reports.schedule.backfills import Tally
 
 NOON = dt.datetime(2013, 2, 10, 17, tzinfo=dt.UTC)  # in New York
 FIRST, LAST = dt.date(2013, 1, 1), dt.date(2013, 1, 10)

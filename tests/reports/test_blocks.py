@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from executed import DOT, FAILURE, chart, code, execution, figure, shows, table
 
-from eventlab.reports import specifications
-from eventlab.reports.blocks import blocks, titled
-from eventlab.reports.executions import Cell
+from eventlab.reports.drawing import specifications
+from eventlab.reports.drawing.blocks import blocks, titled
+from eventlab.reports.execution.executions import Cell
 from eventlab.reports.figures import Figure
 
 if TYPE_CHECKING:
-    from eventlab.reports.blocks import Block
+    from eventlab.reports.drawing.blocks import Block
 
 
 def kinds(found: list[Block]) -> list[str]:

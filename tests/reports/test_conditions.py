@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventlab.errors import QueryError
-from eventlab.reports import conditions
+from eventlab.reports.configuration import conditions
 from eventlab.reports.figures import Figure
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pytest
 
 import eventlab as el
 from eventlab.errors import InvalidArgument
-from eventlab.reports import configurations
-from eventlab.reports.configurations import Alert, load
+from eventlab.reports.configuration import configurations
+from eventlab.reports.configuration.configurations import Alert, load
 
 # As the contract has it.
 EXAMPLE = """

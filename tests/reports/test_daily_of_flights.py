@@ -15,7 +15,8 @@ import pytest
 import eventlab as el
 from eventlab.demo import flights
 from eventlab.demo.runs import DATA
-from eventlab.reports import renders, sources
+from eventlab.reports import renders
+from eventlab.reports.execution import sources
 
 if TYPE_CHECKING:
     from eventlab.reports.renders import Made

@@ -21,17 +21,17 @@ from workbenches import Clock
 
 import eventlab as el
 from eventlab.errors import StoreFull
-from eventlab.reports import channels, deliveries, outboxes
-from eventlab.reports.channels import DeliveryError
-from eventlab.reports.configurations import Channel, Configuration
+from eventlab.reports.configuration.configurations import Channel, Configuration
+from eventlab.reports.delivery import channels, deliveries, outboxes
+from eventlab.reports.delivery.channels import DeliveryError
 from eventlab.reports.figures import Change, Figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from eventlab.reports.channels import Message
-    from eventlab.reports.deliveries import Counts
-    from eventlab.reports.records import Records
+    from eventlab.reports.delivery.channels import Message
+    from eventlab.reports.delivery.deliveries import Counts
+    from eventlab.reports.ledger.records import Records
 
 FIGURES = [Figure("cancelled", 472), Figure("share", 12.5, "Share of cancelled", "%")]
 MAIL = Channel(name="mail", type="smtp", options={"host": "h"})
@@ -451,7 +451,7 @@ _KILLED = """
 import datetime as dt, os, signal, sys
 from pathlib import Path
 import ledgers, test_deliveries
-from eventlab.reports import deliveries
+from eventlab.reports.delivery import deliveries
 
 folder, now = Path(sys.argv[1]), dt.datetime(2013, 3, 1, tzinfo=dt.UTC)
 

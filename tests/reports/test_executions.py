@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import eventlab as el
-from eventlab.reports import notebooks, performances, processes
-from eventlab.reports.executions import Cancelled, Execution, Pin, execute
+from eventlab.reports.execution import notebooks, performances, processes
+from eventlab.reports.execution.executions import Cancelled, Execution, Pin, execute
+from eventlab.reports.execution.outputs import TABLE, VEGALITE
+from eventlab.reports.execution.sources import parameters, source
 from eventlab.reports.figures import MIME, Figure
-from eventlab.reports.outputs import TABLE, VEGALITE
-from eventlab.reports.sources import parameters, source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -302,7 +302,7 @@ def test_a_kernel_does_not_outlive_its_parent(pin: Pin, tmp_path: Path) -> None:
     cell = f"import os, pathlib\npathlib.Path({str(file)!r}).write_text(str(os.getpid()))\nsum(range(10**13))"
     path = write(tmp_path / "busy.ipynb", cell)
     code = (
-        "import pathlib, sys\nfrom eventlab.reports import executions, sources\n"
+        "import pathlib, sys\nfrom eventlab.reports.execution import executions, sources\n"
         f"pin = executions.Pin(pathlib.Path({str(pin.store)!r}), {pin.basis!r}, 'UTC')\n"
         f"executions.execute(sources.source({str(path)!r}), pin, {{}})"
     )

@@ -9,9 +9,9 @@ import pytest
 from executed import HOSTILE, chart, code, daily, execution
 from test_pages import CODES, PLAIN, Elements
 
-from eventlab.reports import stills
+from eventlab.reports.drawing import stills
+from eventlab.reports.drawing.indexes import CARDS, Entry, index
 from eventlab.reports.figures import Figure
-from eventlab.reports.indexes import CARDS, Entry, index
 
 PICTURE = "data:image/svg+xml;base64,PHN2Zy8+"
 

@@ -13,11 +13,12 @@ import pytest
 from workbenches import START, Clock, Maker, bench, report, workshop, write
 
 import eventlab as el
-from eventlab.reports import claims, jobs, publications, runs
-from eventlab.reports.configurations import Channel
-from eventlab.reports.executions import Cancelled
-from eventlab.reports.periods import Period
-from eventlab.reports.records import Records
+from eventlab.reports.calendar.periods import Period
+from eventlab.reports.configuration.configurations import Channel
+from eventlab.reports.execution.executions import Cancelled
+from eventlab.reports.ledger import claims, publications, runs
+from eventlab.reports.ledger.records import Records
+from eventlab.reports.schedule import jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

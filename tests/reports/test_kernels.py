@@ -21,8 +21,9 @@ from traitlets.config import Config
 import eventlab as el
 from eventlab import moments
 from eventlab.errors import QueryError
-from eventlab.reports import figures, kernels
-from eventlab.reports.outputs import TABLE, VEGALITE, WIDGET, bundle, shown
+from eventlab.reports import figures
+from eventlab.reports.execution import kernels
+from eventlab.reports.execution.outputs import TABLE, VEGALITE, WIDGET, bundle, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -230,6 +231,6 @@ def test_any_value_of_a_function_is_shown() -> None:
 def test_a_kernel_loads_no_more_than_it_needs() -> None:
     """Before a report shows anything, neither Polars nor Altair, nor what only the report's maker needs."""
     heavy = "['polars', 'altair', 'vl_convert', 'pandas', 'sqlglot', 'nbclient', 'nbformat', 'jinja2']"
-    code = f"import sys, eventlab.reports.kernels; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, eventlab.reports.execution.kernels; print([name for name in {heavy} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "[]\n"

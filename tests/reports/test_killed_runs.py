@@ -19,8 +19,10 @@ import pytest
 from killings import configured
 from workbenches import Clock, Maker, bench, no_page, workshop
 
-from eventlab.reports import deliveries, outboxes, publications, rounds, shelves
-from eventlab.reports.records import Records
+from eventlab.reports.delivery import deliveries, outboxes
+from eventlab.reports.ledger import publications
+from eventlab.reports.ledger.records import Records
+from eventlab.reports.schedule import rounds, shelves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,9 @@ from html.parser import HTMLParser
 import pytest
 from executed import CORRECTED, DOT, FAILURE, HOSTILE, PROVENANCE, code, daily, execution, hostile, shows, table, told
 
-from eventlab.reports import failures, mails, texts
-from eventlab.reports.executions import Failure
-from eventlab.reports.periods import Period
+from eventlab.reports.calendar.periods import Period
+from eventlab.reports.drawing import failures, mails, texts
+from eventlab.reports.execution.executions import Failure
 
 ZONE = dt.timezone(-dt.timedelta(hours=5))
 DAY = Period(dt.datetime(2013, 2, 9, tzinfo=ZONE), dt.datetime(2013, 2, 10, tzinfo=ZONE))

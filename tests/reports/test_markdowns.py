@@ -26,7 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from eventlab.reports import markdowns, markups, retellings
+from eventlab.reports.drawing import markdowns, markups, retellings
 
 if TYPE_CHECKING:
     from pathlib import Path

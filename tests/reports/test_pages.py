@@ -12,7 +12,7 @@ import pytest
 from executed import CORRECTED, HOSTILE, PROVENANCE, chart, code, daily, execution, hostile, shows, told
 
 from eventlab.errors import InvalidArgument
-from eventlab.reports import markups, pages, sheets
+from eventlab.reports.drawing import markups, pages, sheets
 from eventlab.reports.figures import Figure
 
 VOID = {"meta", "br", "hr", "img", "link", "input", "col"}

@@ -7,8 +7,8 @@ import datetime as dt
 import pytest
 
 from eventlab.errors import InvalidArgument
-from eventlab.reports import parameters
-from eventlab.reports.schedules import Period, schedule
+from eventlab.reports.calendar.schedules import Period, schedule
+from eventlab.reports.configuration import parameters
 
 _PERIOD = Period(*(dt.datetime(2013, 2, day, 6, tzinfo=dt.timezone(dt.timedelta(hours=-5))) for day in (9, 10)))
 

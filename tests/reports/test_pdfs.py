@@ -11,7 +11,7 @@ import pytest
 from executed import PROVENANCE, daily
 
 from eventlab.errors import ReportError
-from eventlab.reports import pages, pdfs
+from eventlab.reports.drawing import pages, pdfs
 
 if TYPE_CHECKING:
     from pathlib import Path

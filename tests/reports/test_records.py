@@ -12,11 +12,12 @@ from workbenches import START, Maker, bench, report
 
 import eventlab as el
 from eventlab.errors import StoreNotFound, WrongExpectedVersion
-from eventlab.reports import runs, sources
+from eventlab.reports.calendar.periods import Period
+from eventlab.reports.execution import sources
 from eventlab.reports.figures import Figure
-from eventlab.reports.periods import Period
-from eventlab.reports.publications import Published
-from eventlab.reports.records import Records, Standing
+from eventlab.reports.ledger import runs
+from eventlab.reports.ledger.publications import Published
+from eventlab.reports.ledger.records import Records, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ import pytest
 
 import eventlab as el
 from eventlab.reports import files, renders
-from eventlab.reports.pages import read_provenance
+from eventlab.reports.drawing.pages import read_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,20 +20,22 @@ from hypothesis import strategies as st
 
 import eventlab as el
 from eventlab import moments
-from eventlab.reports import claims, jobs, renders
-from eventlab.reports.arrivals import arrivals
-from eventlab.reports.executions import Cancelled
-from eventlab.reports.records import Records
-from eventlab.reports.restatements import restate
+from eventlab.reports import renders
+from eventlab.reports.execution.executions import Cancelled
+from eventlab.reports.ledger import claims
+from eventlab.reports.ledger.records import Records
+from eventlab.reports.schedule import jobs
+from eventlab.reports.schedule.arrivals import arrivals
+from eventlab.reports.schedule.restatements import restate
+from eventlab.reports.schedule.workshops import Workshop
 from eventlab.reports.verifications import verify
-from eventlab.reports.workshops import Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from eventlab.reports.configurations import Report
+    from eventlab.reports.configuration.configurations import Report
     from eventlab.reports.renders import Made
-    from eventlab.reports.restatements import Restatement
+    from eventlab.reports.schedule.restatements import Restatement
 
 FIRST = dt.date(2013, 2, 9)
 CODE = '''

@@ -20,9 +20,10 @@ import eventlab as el
 from eventlab import moments
 from eventlab.cli.apps import explained
 from eventlab.cli.restatements import restate
-from eventlab.reports import configurations, jobs
-from eventlab.reports.records import Records
-from eventlab.reports.workshops import Workshop
+from eventlab.reports.configuration import configurations
+from eventlab.reports.ledger.records import Records
+from eventlab.reports.schedule import jobs
+from eventlab.reports.schedule.workshops import Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Callable

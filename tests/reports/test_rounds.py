@@ -11,8 +11,9 @@ from workbenches import Clock, Maker, bench, configuration, no_page, report, wor
 
 from eventlab.errors import StoreFull
 from eventlab.log import EventLog
-from eventlab.reports import jobs, plans, publications, rounds, shelves
-from eventlab.reports.records import Records
+from eventlab.reports.ledger import publications
+from eventlab.reports.ledger.records import Records
+from eventlab.reports.schedule import jobs, plans, rounds, shelves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventlab.errors import InvalidArgument
-from eventlab.reports.schedules import Period, schedule
+from eventlab.reports.calendar.schedules import Period, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from eventlab.reports.schedules import Schedule
+    from eventlab.reports.calendar.schedules import Schedule
 
 _MINUTE = dt.timedelta(minutes=1)
 _DAY = dt.timedelta(days=1)

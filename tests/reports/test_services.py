@@ -13,10 +13,12 @@ import pytest
 from workbenches import Clock, Maker, bench, configuration, report, workshop
 
 from eventlab.errors import StoreFull
-from eventlab.reports import configurations, crews, deliveries, rounds, shelves
-from eventlab.reports.configurations import Channel
-from eventlab.reports.records import Records
-from eventlab.reports.services import Service, _watch_clock
+from eventlab.reports.configuration import configurations
+from eventlab.reports.configuration.configurations import Channel
+from eventlab.reports.delivery import deliveries
+from eventlab.reports.ledger.records import Records
+from eventlab.reports.schedule import crews, rounds, shelves
+from eventlab.reports.schedule.services import Service, _watch_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,10 +14,12 @@ import pytest
 
 import eventlab as el
 from eventlab.demo import shop
-from eventlab.reports import conditions, configurations, parameters, renders, sources
+from eventlab.reports import renders
+from eventlab.reports.configuration import conditions, configurations, parameters
+from eventlab.reports.execution import sources
 
 if TYPE_CHECKING:
-    from eventlab.reports.configurations import Configuration
+    from eventlab.reports.configuration.configurations import Configuration
     from eventlab.reports.renders import Made
 
 ROOT = Path(__file__).parents[2]

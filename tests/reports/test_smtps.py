@@ -17,8 +17,9 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
 
 from eventlab.errors import InvalidArgument
-from eventlab.reports import smtps
-from eventlab.reports.channels import DeliveryError, Message
+from eventlab.reports.configuration import addresses
+from eventlab.reports.delivery import smtps
+from eventlab.reports.delivery.channels import DeliveryError, Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -237,12 +238,12 @@ def test_no_header_can_be_put_in(serve: Callable[..., int], inbox: Inbox, subjec
 def test_an_address_is_one(given: str) -> None:
     """What is none, or several, or more than an address, is refused with an example of one."""
     with pytest.raises(InvalidArgument, match=r"reports@example\.com"):
-        smtps.address(given)
+        addresses.address(given)
 
 
 def test_a_domain_may_have_any_letters() -> None:
     """It is written as DNS has it."""
-    assert smtps.address("Jürgen <j@exämple.de>").addr_spec == "j@xn--exmple-cua.de"
+    assert addresses.address("Jürgen <j@exämple.de>").addr_spec == "j@xn--exmple-cua.de"
 
 
 def test_starttls_and_login(serve: Callable[..., int], inbox: Inbox, trusted: ssl.SSLContext) -> None:

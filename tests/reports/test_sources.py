@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from eventlab.errors import InvalidArgument
-from eventlab.reports import notebooks
-from eventlab.reports.sources import Source, parameters, source
+from eventlab.reports.execution import notebooks
+from eventlab.reports.execution.sources import Source, parameters, source
 
 if TYPE_CHECKING:
     from pathlib import Path

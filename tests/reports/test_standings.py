@@ -11,8 +11,9 @@ from workbenches import Clock, Maker, bench, configuration, no_page, report, wor
 
 import eventlab as el
 from eventlab.errors import InvalidArgument
-from eventlab.reports import publications, rounds, runs, shelves, standings
-from eventlab.reports.records import Records
+from eventlab.reports.ledger import publications, runs
+from eventlab.reports.ledger.records import Records
+from eventlab.reports.schedule import rounds, shelves, standings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

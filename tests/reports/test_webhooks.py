@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from eventlab.reports import channels, webhooks
-from eventlab.reports.channels import DeliveryError, Message
+from eventlab.reports.delivery import channels, webhooks
+from eventlab.reports.delivery.channels import DeliveryError, Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from workbenches import START, Clock, Maker, bench, report, workshop
 
-from eventlab.reports import rounds, shelves
-from eventlab.reports.records import Records
+from eventlab.reports.ledger.records import Records
+from eventlab.reports.schedule import rounds, shelves
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from eventlab.reports.configurations import Report
+    from eventlab.reports.configuration.configurations import Report
 
 YEAR = START + dt.timedelta(days=365)
 

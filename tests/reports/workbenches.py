@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import eventlab as el
-from eventlab.reports.configurations import Configuration, Report
-from eventlab.reports.executions import Execution, Failure
+from eventlab.reports.configuration.configurations import Configuration, Report
+from eventlab.reports.execution.executions import Execution, Failure
 from eventlab.reports.figures import Figure
+from eventlab.reports.ledger.publications import Published
+from eventlab.reports.ledger.records import Records
 from eventlab.reports.provenances import Provenance
-from eventlab.reports.publications import Published
-from eventlab.reports.records import Records
 from eventlab.reports.renders import Made
-from eventlab.reports.workshops import Workshop
+from eventlab.reports.schedule.workshops import Workshop
 
 START = dt.datetime(2013, 1, 1, tzinfo=dt.UTC)
 

@@ -1,0 +1,1 @@
+"""When a report is due, by the clocks of its zone, and which period it is of."""

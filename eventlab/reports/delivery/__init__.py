@@ -1,0 +1,1 @@
+"""Sending reports, failures, corrections and alerts to their readers, over mail and webhooks."""

@@ -1,0 +1,167 @@
+"""Publications: what a run leaves in the reports' folder. Pages, what is mailed of them, and the page of a run that failed."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from eventlab.errors import ReportError
+from eventlab.reports import files, renders
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from eventlab.reports.calendar.periods import Period
+    from eventlab.reports.configuration.configurations import Channel, Report
+    from eventlab.reports.drawing.mails import Mail
+    from eventlab.reports.execution.executions import Failure
+    from eventlab.reports.ledger.runs import Run
+    from eventlab.reports.renders import Made
+
+    Write = Callable[[Made, Sequence[renders.Format], Path, str], list[Path]]
+
+
+THUMBNAILS = ".thumbnails"  # the folder of the small pictures on the index page, beside the pages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What was written, relative to the report's ``out``: its files, what is mailed, and of a failed run the notebook."""
+
+    files: list[str]
+    mail: str | None = None
+    notebook: str | None = None
+
+
+def name_of(period: str, version: int = 1) -> str:
+    """Return the name of a version's files, without their suffix.
+
+    Examples
+    --------
+    >>> name_of("2013-02-09"), name_of("2013-02-09", 2)
+    ('2013-02-09', '2013-02-09.v2')
+    """
+    return period if version == 1 else f"{period}.v{version}"
+
+
+def publish(
+    made: Made, report: Report, period: str, *, version: int = 1, mailed: bool = False, write: Write = renders.write
+) -> Published:
+    """Write a report that was made into ``<out>/<report>``; with ``mailed``, keep what is sent by mail beside it.
+
+    Raises
+    ------
+    ReportError
+        If a file cannot be made, as a PDF without Chromium.
+    OSError
+        If it cannot be written.
+    """
+    folder, name = report.out / report.name, name_of(period, version)
+    written = [_within(path, report) for path in write(made, report.to, folder, name)]
+    _keep_thumbnail(made, folder / THUMBNAILS / f"{name}.txt")
+    mail = None
+    if mailed:
+        from eventlab.reports.drawing import mails  # noqa: PLC0415 - draws stills
+
+        mail = _keep_mail(mails.mail(made.execution, made.provenance, changes=made.provenance.changes), report, name)
+    return Published(files=written, mail=mail)
+
+
+def publish_failure(
+    report: Report,
+    period: Period,
+    failure: Failure,
+    *,
+    title: str | None,
+    made: Made | None,
+    attempts: int,
+    last_good: Run | None,
+    ran: dt.datetime,
+    mailed: bool = False,
+) -> Published:
+    """Write what readers see of a run that failed: a short page; and for its author the executed notebook.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    from eventlab.reports.drawing import failures  # noqa: PLC0415 - brings Jinja
+
+    folder, name = report.out / report.name, f"{period.name}.failed"
+    notebook = None
+    if made is not None and made.execution.notebook is not None:
+        notebook = _within(renders.keep(made, folder, period.name), report)
+    facts: dict[str, Any] = {
+        "title": title or (made.provenance.title if made is not None else report.name),
+        "report": report.name,
+        "period": period,
+        "attempts": attempts,
+        "failure": failure,
+        "last_good": _link(last_good, report),
+        "ran": ran,
+    }
+    page = files.write(folder / f"{name}.html", failures.failure_page(**facts))
+    mail = _keep_mail(failures.failure_mail(**facts), report, name) if mailed else None
+    return Published(files=[_within(page, report)], mail=mail, notebook=notebook)
+
+
+def withdraw_failure(report: Report, period: str) -> None:
+    """Delete what an earlier failure of a run has left, now that there is a page."""
+    for suffix in ("html", "ipynb", "mail.json"):
+        (report.out / report.name / f"{period}.failed.{suffix}").unlink(missing_ok=True)
+
+
+def mailed(deliver: Sequence[str], channels: dict[str, Channel]) -> bool:
+    """Tell whether any of the channels sends mail."""
+    return any(channels[name].type == "smtp" for name in deliver if name in channels)
+
+
+def read_mail(path: Path) -> dict[str, Any]:
+    """Return a mail that was kept: its ``subject``, ``html``, ``text``, and ``images`` as pairs of content id and PNG."""
+    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return {**kept, "images": [(cid, base64.b64decode(png)) for cid, png in kept["images"]]}
+
+
+def thumbnail(out: Path, file: str) -> str | None:
+    """Return the ``data:`` address of the small picture of a page, which is given relative to ``out``; None if it has none."""
+    page = out / file
+    try:
+        return (page.parent / THUMBNAILS / f"{page.stem}.txt").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return None
+
+
+def _keep_thumbnail(made: Made, path: Path) -> None:
+    """Write the small picture of a report that has a chart; a chart that cannot be drawn small is none."""
+    if not any(cell.outputs for cell in made.execution.cells):
+        return
+    from eventlab.reports.drawing import stills  # noqa: PLC0415 - draws
+
+    with contextlib.suppress(ReportError, ValueError):  # Vega-Lite's is the latter
+        picture = stills.thumbnail(made.execution)
+        if picture is not None:
+            files.write(path, picture)
+
+
+def _keep_mail(mail: Mail, report: Report, name: str) -> str:
+    """Write a mail for the delivery to read, which may try for hours, and return where it is."""
+    images = [(cid, base64.b64encode(png).decode()) for cid, png in mail.images]
+    kept = {"subject": mail.subject, "html": mail.html, "text": mail.text, "images": images}
+    return _within(files.write(report.out / report.name / f"{name}.mail.json", json.dumps(kept)), report)
+
+
+def _link(run: Run | None, report: Report) -> str | None:
+    """Return the way from a failure's page to the page of an earlier run."""
+    pages = [file for file in run.files if file.endswith(".html")] if run is not None else []
+    return os.path.relpath(pages[0], report.name) if pages else None
+
+
+def _within(path: Path, report: Report) -> str:
+    return path.relative_to(report.out).as_posix()
