@@ -159,7 +159,7 @@ def daily() -> Execution:
         )
     ]  # fmt: skip
     return execution(
-        "# Yesterday at New York's airports\n\nHow the flights scheduled from **EWR**, **JFK** and **LGA** went: how many left on "
+        f"# {PROVENANCE.title}\n\nHow the flights scheduled from **EWR**, **JFK** and **LGA** went: how many left on "
         "time, how many did not leave at all, and which routes fared worst.",
         Cell("code", "import eventlab.reports.execution.kernels", [], hidden=True),
         code('day = "2013-02-09"'),

@@ -3,7 +3,7 @@
 # Annotations are read at run time here, by cyclopts: no `from __future__ import annotations`.
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -58,7 +58,7 @@ def run(
                 store,
                 at=at,
                 known_at=known_at,
-                params=parameters(param or ()),
+                params=_given(param or ()),
                 to=to,
                 out=out,
                 title=title,
@@ -90,8 +90,11 @@ def verify(
     """
     from eventlab.reports import verifications  # noqa: PLC0415 - brings the whole of eventlab
 
-    with waiting(f"making {page} again"):
-        outcome = verifications.verify(page, store=store, source=notebook)
+    try:
+        with waiting(f"making {page} again"):
+            outcome = verifications.verify(page, store=store, source=notebook)
+    except InvalidArgument as error:  # no page of a report
+        raise UsageError(error.message, hint=error.hint) from None
     facts = {
         "equal": outcome.equal,
         "basis": outcome.provenance.basis,
@@ -101,7 +104,15 @@ def verify(
     }
     tell(outcome.told, facts, as_json=json)
     if not outcome.equal:
-        raise ReportError(f"{page} is not what its basis gives", hint="; ".join(outcome.reasons))
+        raise ReportError(f"{page} is not what its basis gives")
+
+
+def _given(options: Sequence[str]) -> dict[str, str]:
+    """Return ``--param name=value`` options by name."""
+    wrong = next((option for option in options if "=" not in option), None)
+    if wrong is not None:
+        raise UsageError(f"--param {wrong!r} is not of the form name=value", hint="Write --param day=2013-02-09.")
+    return parameters(options)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from cyclopts import Parameter, Token
 from eventlab import moments
 from eventlab.cli import outputs
 from eventlab.cli.options import TABLE, Output
-from eventlab.cli.schedules import Config, Jobs, StoreOf, configured
+from eventlab.cli.schedules import Config, Jobs, StoreOf, configured, meant
 from eventlab.cli.values import counted, encoded, printable
 from eventlab.errors import ReportError
 
@@ -58,7 +58,7 @@ def restate(
     A row a figure. What is issued is delivered with the next round of the schedule. Exits 1 if one cannot be made again.
     """
     from eventlab.reports.ledger.records import Records  # noqa: PLC0415 - as above
-    from eventlab.reports.schedule import crews, restatements  # noqa: PLC0415 - bring the whole of eventlab
+    from eventlab.reports.schedule import crews, restatements, shelves  # noqa: PLC0415 - bring the whole of eventlab
     from eventlab.reports.schedule.workshops import Workshop  # noqa: PLC0415 - as above
 
     output.checked()
@@ -66,18 +66,25 @@ def restate(
     there = (configuration.log / "store.toml").is_file()
     with Records.open(configuration.log, read_only=there and not issue) as records:
         workshop = Workshop(configuration=configuration, records=records)
-        with crews.interruptible(workshop.cancelled):
+        with meant(), crews.interruptible(workshop.cancelled):
             found = restatements.restate(workshop, reports, since=since, issue=issue, most=jobs)
+        issued = [path for one in found for path in one.issued]
+        troubles = crews.attempted(lambda: shelves.refresh(configuration, records)) if issued else []
         outputs.show(records.log.sql(_ROWS, _columns(found)), output)
-    for one in found:
-        for path in one.issued:
-            sys.stderr.write(f"issued {printable(str(path))}\n")
+    for path in issued:
+        sys.stderr.write(f"issued {printable(str(path))}\n")
     if workshop.cancelled.is_set():
         raise KeyboardInterrupt
     failed = [one for one in found if one.failed]
+    for line in troubles if failed else ():
+        sys.stderr.write(f"error: {printable(line)}\n")
     if failed:
         raise ReportError(
             f"{counted(len(failed), 'report')} cannot be made again: {failed[0].report}, {failed[0].period}: {failed[0].why}"
+        )
+    if troubles:
+        raise ReportError(
+            f"the index page could not be written: {troubles[0]}", hint="The reports themselves are issued."
         )
 
 

@@ -10,12 +10,12 @@ from cyclopts import Parameter, Token
 
 from eventlab.cli import outputs
 from eventlab.cli.options import TABLE, AsJson, Output, UsageError
-from eventlab.cli.schedules import Config, Jobs, StoreOf, configured, opened
+from eventlab.cli.schedules import Config, Jobs, StoreOf, configured, meant, opened
 from eventlab.cli.values import counted, printable
 from eventlab.errors import ReportError
 
 _RUNS = """
-select report, period, status, version, due, attempts, seconds, figures, files, coalesce(failure, why) as why
+select report, period, status, version, due, attempts, round(seconds, 2) as seconds, figures, files, coalesce(failure, why) as why
 from runs
 where $report is null or report = $report
 order by due desc, report
@@ -50,7 +50,7 @@ def backfill(
     """Make a report for periods of the past, each as it would have been when it was due.
 
     Periods that have their report are left as they are, so that the same command goes on after an interruption. Exits 1 if one
-    fails.
+    fails, or could not be delivered.
     """
     from eventlab.reports.ledger.records import Records  # noqa: PLC0415 - as above
     from eventlab.reports.schedule import backfills, crews  # noqa: PLC0415 - brings the whole of eventlab
@@ -59,28 +59,38 @@ def backfill(
     configuration = configured(config, store)
     with Records.open(configuration.log) as records:
         workshop = Workshop(configuration=configuration, records=records)
-        with crews.interruptible(workshop.cancelled):
+        with meant(), crews.interruptible(workshop.cancelled):
             tally = backfills.backfill(workshop, report, since, until, most=jobs, deliver=deliver)
     facts: dict[str, object] = {
         "report": report,
         "there": tally.there,
         **{str(ending): count for ending, count in tally.endings.items()},
         "failed_periods": tally.failed,
-        "errors": tally.errors,
+        "errors": [*tally.errors, *tally.troubles],
+        "told": tally.told,
     }
     told = [f"{count} {ending}" for ending, count in sorted(tally.endings.items())]
     there = [f"{tally.there} there already"] if tally.there else []
     outputs.report(f"{printable(report)}: {', '.join([*told, *there])}", facts, as_json=json)
-    for line in tally.errors:
+    for line in () if json else tally.told:
+        sys.stdout.write(f"{printable(line)}\n")
+    for line in [*tally.errors, *tally.troubles]:
         sys.stderr.write(f"error: {printable(line)}\n")
     if workshop.cancelled.is_set():
         raise KeyboardInterrupt
-    if not tally.good:
-        count = len(tally.failed) + len(tally.errors)
+    count = len(tally.failed) + len(tally.errors)
+    if count:
         raise ReportError(
             f"{counted(count, 'period')} could not be made: {', '.join([*tally.failed, *tally.errors][:3])}",
             hint=f"eventlab report list {printable(report)} says why; the same command tries them anew.",
         )
+    if tally.undelivered:
+        raise ReportError(
+            f"{counted(tally.undelivered, 'message')} could not be delivered",
+            hint="The next round of the schedule tries those again that are not given up.",
+        )
+    if tally.troubles:
+        raise ReportError(tally.troubles[0], hint="The reports themselves are made.")
 
 
 def listing(
@@ -97,5 +107,6 @@ def listing(
         if report is not None and not records.runs(report, limit=1):
             from eventlab.reports.schedule import backfills  # noqa: PLC0415 - as above
 
-            backfills.find(configuration, report)
+            with meant():
+                backfills.find(configuration, report)
         outputs.show(records.log.sql(_RUNS, {"report": report}), output)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from eventlab.cli import outputs
-from eventlab.cli.options import TABLE, AsJson, Output, at_least, folder
+from eventlab.cli.options import TABLE, AsJson, Output, UsageError, at_least, folder
 from eventlab.cli.values import counted, printable
-from eventlab.errors import ReportError
+from eventlab.errors import InvalidArgument, ReportError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +48,7 @@ def run(*, config: Config = None, store: StoreOf = None, jobs: Jobs = None) -> N
 def tick(*, config: Config = None, store: StoreOf = None, jobs: Jobs = None, json: AsJson = False) -> None:
     """Do one round, for cron or a systemd timer: make what is due, check alerts, deliver.
 
-    Exits 1 if a run failed, or something could not be recorded; readers get a page that says what failed.
+    Exits 1 if a run failed, or something could not be delivered or recorded; readers get a page that says what failed.
     """
     from eventlab.reports.ledger.records import Records  # noqa: PLC0415 - as above
     from eventlab.reports.schedule import crews, rounds, services  # noqa: PLC0415 - as above
@@ -60,14 +60,22 @@ def tick(*, config: Config = None, store: StoreOf = None, jobs: Jobs = None, jso
         with crews.interruptible(workshop.cancelled):
             outcome = rounds.round(workshop, most=jobs)
     ended = [{"report": run.report, "period": run.period, "ending": ending} for run, ending in outcome.endings]
-    facts = {"planned": outcome.planned, "runs": ended, "errors": outcome.errors}
+    facts = {
+        "planned": outcome.planned,
+        "runs": ended,
+        "told": outcome.told,
+        "undelivered": outcome.undelivered,
+        "errors": outcome.errors,
+    }
     tell(services.told(outcome) or ["Nothing is due."], facts, as_json=json)
     if workshop.cancelled.is_set():
         raise KeyboardInterrupt
     if not outcome.good:
+        failed, undelivered = outcome.count("failed"), outcome.undelivered
+        parts = [f"{counted(failed, 'run')} failed"] if failed else []
+        parts += [f"{counted(undelivered, 'message')} could not be delivered"] if undelivered else []
         raise ReportError(
-            f"{counted(outcome.count('failed'), 'run')} failed" if not outcome.errors else outcome.errors[0],
-            hint="eventlab schedule explain NAME says more.",
+            outcome.errors[0] if outcome.errors else ", ".join(parts), hint="eventlab schedule explain NAME says more."
         )
 
 
@@ -102,7 +110,7 @@ def explain(
     """Say how a report stands and why: what is next, what was last, what waits, what was missed."""
     from eventlab.reports.schedule import standings, workshops  # noqa: PLC0415 - as above
 
-    with opened(config, store) as (configuration, records):
+    with opened(config, store) as (configuration, records), meant():
         lines = standings.explain(configuration, name, workshops.utc_now(), records)
     tell(lines, {"report": name, "explain": lines}, as_json=json)
 
@@ -111,7 +119,17 @@ def configured(config: Path | None, store: Path | None) -> "Configuration":
     """Return the configuration that the options mean."""
     from eventlab.reports.configuration import configurations  # noqa: PLC0415 - as above
 
-    return configurations.load(configurations.find(config, store))
+    with meant():
+        return configurations.load(configurations.find(config, store))
+
+
+@contextlib.contextmanager
+def meant() -> "Iterator[None]":
+    """Let what names nothing that there is, or no time, be a wrong use of the command."""
+    try:
+        yield
+    except InvalidArgument as error:
+        raise UsageError(error.message, hint=error.hint) from None
 
 
 def tell(lines: "Sequence[str]", facts: "Mapping[str, object]", *, as_json: bool) -> None:

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import platform
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from eventlab.errors import InvalidArgument
 from eventlab.reports.figures import Change, Figure, figure_of
 
-if TYPE_CHECKING:
-    import datetime as dt
-
 LIBRARIES = ("eventlab", "duckdb", "polars", "pyarrow", "altair")
 _FORM = 1
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "title": str,
+    "source": str,
+    "digest": str,
+    "store": str,
+    "store_id": str,
+    "basis": str,
+    "position": int,
+    "at": str,
+    "known_at": (str, type(None)),
+    "timezone": str,
+    "parameters": dict,
+    "figures": list,
+    "schemas": dict,
+    "versions": dict,
+    "report": (str, type(None)),
+    "period": (list, type(None)),
+    "version": int,
+    "changes": list,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +125,22 @@ def provenance_of(plain: dict[str, Any], ran_at: dt.datetime, seconds: float) ->
     InvalidArgument
         If it is none.
     """
+    if plain.get("eventlab") != _FORM:
+        raise InvalidArgument(
+            f"the page's provenance has the form {plain.get('eventlab')!r}, and {_FORM} is known",
+            hint="Use the version of eventlab that made the page.",
+        )
+    for key, kind in _KINDS.items():
+        if not isinstance(plain.get(key), kind):
+            raise InvalidArgument(
+                f"the page's provenance has no {key}, or not of its type",
+                hint="Make the report again with eventlab report run.",
+            )
     try:
         given = {key: value for key, value in plain.items() if key != "eventlab"}
+        for moment in (given["at"], *(given["period"] or ())):
+            if moment != "open":
+                dt.datetime.fromisoformat(moment)
         given["figures"] = [figure_of(one) for one in given["figures"]]
         given["changes"] = [
             Change(
@@ -120,7 +152,7 @@ def provenance_of(plain: dict[str, Any], ran_at: dt.datetime, seconds: float) ->
         given["parameters"] = {name: _value(value) for name, value in given["parameters"].items()}
         given["period"] = None if given["period"] is None else tuple(given["period"])
         return Provenance(**given, ran_at=ran_at, seconds=seconds)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise InvalidArgument(
             f"the page's provenance cannot be read: {error}", hint="Make the report again with eventlab report run."
         ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import html
+import os
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -168,7 +169,11 @@ def report(
     )
     if made.failure is not None:
         raise failed(made, place, name)
-    return Report(made, [] if place is None else write(made, formats, place, name))
+    if place is None:
+        return Report(made)
+    paths = write(made, formats, place, name)
+    _kept(place, name).unlink(missing_ok=True)  # of an earlier run that failed
+    return Report(made, paths)
 
 
 def make(
@@ -186,8 +191,12 @@ def make(
     changes: Sequence[Change] = (),
     corrected: bool = False,
     cancelled: threading.Event | None = None,
+    beside: Path | None = None,
 ) -> Made:
     """Run a report, and return what became of it; a failure of the report is told by ``.failure``, not raised.
+
+    With ``beside``, the folder of its page, the page names the notebook and the log by their way from there: it can be made again
+    when all of them have moved together.
 
     Raises
     ------
@@ -198,7 +207,7 @@ def make(
     """
     given = sources.parameters(source, params or {})
     pinned = pin(store, at=at, known_at=known_at, corrected=corrected)
-    return make_pinned(
+    made = make_pinned(
         source,
         pinned,
         given,
@@ -210,6 +219,7 @@ def make(
         changes=changes,
         cancelled=cancelled,
     )
+    return made if beside is None else _from(made, beside)
 
 
 def make_pinned(
@@ -256,6 +266,14 @@ def make_pinned(
 def with_changes(made: Made, version: int, changes: Sequence[Change]) -> Made:
     """Return a report as the next version of an earlier one, with what has changed; it is not run again."""
     return replace(made, provenance=replace(made.provenance, version=version, changes=list(changes)))
+
+
+def _from(made: Made, folder: Path) -> Made:
+    """Return a report whose notebook and log are named by their way from a folder."""
+    notebook, store = made.source.path, made.provenance.store
+    source = made.source.place if notebook is None else Path(os.path.relpath(notebook, folder)).as_posix()
+    told = replace(made.provenance, source=source, store=Path(os.path.relpath(store, folder)).as_posix())
+    return replace(made, provenance=told)
 
 
 def as_told_by(made: Made, page: Provenance) -> Made:
@@ -358,11 +376,15 @@ def failed(made: Made, folder: Path | None, name: str) -> ReportError:
     if failure is None:  # pragma: no cover - asked of failures alone
         raise ReportError(f"{made.provenance.title} did not fail")
     where = f"cell {failure.cell}: " if failure.cell is not None else ""
-    hint = failure.code.strip().splitlines()[0] if failure.code.strip() else ""
+    hints = []
+    if failure.code.strip():
+        hints.append(f"It is at: {failure.code.strip().splitlines()[0]}")
     if folder is not None and made.execution.notebook is not None:
-        kept = keep(made, folder, name)
-        hint = f"{hint} The executed notebook, with the traceback: {kept}".strip()
-    return ReportError(f"{made.source.place}: {where}{failure.message}", hint=hint)
+        hints.append(f"The executed notebook, with its traceback, is {keep(made, folder, name)}")
+    elif failure.kind == "invalid":
+        hints.append("Open it in JupyterLab, and see whether it runs there.")
+    message = failure.message.removeprefix(f"{made.source.place}: ")
+    return ReportError(f"{made.source.place}: {where}{message}", hint=". ".join(hints))
 
 
 def keep(made: Made, folder: Path, name: str) -> Path:
@@ -370,7 +392,12 @@ def keep(made: Made, folder: Path, name: str) -> Path:
     import nbformat  # noqa: PLC0415 - after a notebook has run
 
     text: str = nbformat.writes(nbformat.from_dict(made.execution.notebook))  # type: ignore[no-untyped-call]
-    return files.write(folder / f"{name}.failed.ipynb", text + "\n")
+    return files.write(_kept(folder, name), text + "\n")
+
+
+def _kept(folder: Path, name: str) -> Path:
+    """Return where the executed notebook of a report that failed is kept."""
+    return folder / f"{name}.failed.ipynb"
 
 
 def _store(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -137,8 +139,14 @@ def _source(provenance: Provenance, given: object, page: Path) -> Source:
     if given is not None:
         return sources.source(given)  # type: ignore[arg-type]  # which says what it takes
     if ":" in provenance.source and not provenance.source.endswith(".ipynb"):
-        return sources.source(provenance.source)
-    for folder in (Path(), *page.resolve().parents):
+        home = _home(provenance, page)
+        if home is None and not _installed(provenance):  # any module could stand there
+            raise ReportError(
+                f"{page.name} was made by {provenance.source}, which is not here as it was",
+                hint=f"If you trust the page: eventlab report verify PAGE --notebook {provenance.source}",
+            )
+        return sources.source(provenance.source, base=home)
+    for folder in _near(page):
         if (folder / provenance.source).is_file():
             return sources.source(folder / provenance.source)
     raise ReportError(
@@ -147,13 +155,46 @@ def _source(provenance: Provenance, given: object, page: Path) -> Source:
     )
 
 
+def _near(page: Path) -> list[Path]:
+    """Return the folders in which what a page names is looked for: its own, the current one, those above its own."""
+    own, *above = page.resolve().parents
+    return [own, Path.cwd(), *above]
+
+
+def _home(provenance: Provenance, page: Path) -> Path | None:
+    """Return the folder of the module that a page names, which is looked for as a notebook is; None if it is in none of them.
+
+    Of several, that whose module the page was made by comes before one that only has its name.
+    """
+    stem = Path(*provenance.source.partition(":")[0].split("."))
+    files = {
+        folder: file
+        for folder in _near(page)
+        for file in (folder / stem / "__init__.py", folder / f"{stem}.py")
+        if file.is_file()
+    }
+    made = (folder for folder, file in files.items() if _sha256(file) == provenance.digest)
+    return next(made, next(iter(files), None))
+
+
+def _installed(provenance: Provenance) -> bool:
+    """Tell whether the module that a page names can be imported as it was when the page was made, without importing it."""
+    name = provenance.source.partition(":")[0]
+    try:
+        spec = importlib.util.find_spec(name) if all(map(str.isidentifier, name.split("."))) else None
+    except (ImportError, ValueError):
+        return False
+    origin = Path(spec.origin or "") if spec is not None else Path()
+    return origin.is_file() and _sha256(origin) == provenance.digest
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 def _store(provenance: Provenance, given: str | Path | None, page: Path) -> Path:
     """Return the folder of the log that the page names, or that is given; it is the same log."""
-    places = (
-        [Path(given)]
-        if given is not None
-        else [folder / provenance.store for folder in (Path(), *page.resolve().parents)]
-    )
+    places = [Path(given)] if given is not None else [folder / provenance.store for folder in _near(page)]
     found = next((place for place in places if (place / "store.toml").is_file()), None)
     if found is None:
         raise ReportError(

@@ -226,6 +226,8 @@ class Session:
         registry = store.registry(store.journal.state().registry)
         instant, position, version = self._read_moment(at, head)
         known, cut, basis = self._read_moment(known_at, head)
+        if basis is not None:  # a token's position says what was recorded; its moment is of the other clock
+            known = None
         position = min(position, cut, head if known is None else self._recorded_by(known))
         told = None if known_at is None else basis
         if known_at is not None and basis is None:

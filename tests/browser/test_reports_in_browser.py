@@ -160,7 +160,7 @@ def test_data_can_do_nothing_on_any_page(reader: Reader) -> None:
         "period": day,
         "attempts": 2,
         "ran": dt.datetime(2013, 2, 10, tzinfo=dt.UTC),
-        "last_good": worst,
+        "last_good": failures.Earlier(worst, worst, worst),
     }
     reader.open("failure", failures.failure_page(title=worst, failure=executed.FAILURE, **facts), drawn=False)
     reader.shot("failure")

@@ -213,6 +213,19 @@ def test_each_period_is_checked_once(bench: Bench) -> None:
     assert bench.told() == [("AlertFired", "01")]
 
 
+def test_a_round_says_what_its_alerts_did(bench: Bench) -> None:
+    """A line when one fires, recovers, or cannot be checked, and why not."""
+    lines = []
+    for day, figures in enumerate(([Figure("cancelled", 472)], [Figure("cancelled", 1)], []), start=1):
+        ledgers.append(bench.records, day, ledgers.planned(), ledgers.finished(figures))
+        lines.append(alerts.check(bench.configuration, bench.records, clock=bench.clock).told)
+    assert lines[:2] == [
+        ["alert many cancelled (daily, 2013-02-01): fired"],
+        ["alert many cancelled (daily, 2013-02-02): recovered"],
+    ]
+    assert lines[2][0].startswith("alert many cancelled (daily, 2013-02-03): cannot be checked: ")
+
+
 def test_two_processes_check_the_same_period(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that records first has checked it; the other takes that in and tells nothing twice."""
     bench.ran(1, 472)

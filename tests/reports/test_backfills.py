@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ import pytest
 from workbenches import Clock, Maker, bench, configuration, no_page, report, workshop
 
 from eventlab.errors import InvalidArgument, StoreFull
+from eventlab.reports.configuration.configurations import Channel
+from eventlab.reports.delivery import deliveries, outboxes
 from eventlab.reports.ledger import publications
 from eventlab.reports.ledger.records import Records
 from eventlab.reports.schedule import backfills, rounds, shelves
@@ -193,3 +196,70 @@ def test_what_means_nothing_is_refused(folder: Path, records: Records) -> None:
         backfills.backfill(bench_, "monthly", dt.date(2013, 1, 5), dt.date(2013, 1, 6))
     with pytest.raises(InvalidArgument, match=r"no report 'dayly'\. Did you mean 'daily'"):
         backfills.backfill(bench_, "dayly", FIRST, LAST)
+
+
+def test_a_full_disk_of_the_index_takes_nothing_from_what_was_made(
+    folder: Path, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tally is there, and says that the page of all reports could not be written."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shelves, "refresh", full)
+    tally = backfill(folder, records, Maker())
+    assert (dict(tally.endings), tally.errors, tally.good) == ({"made": 10}, [], False)
+    assert tally.troubles == ["[Errno 28] No space left on device"]
+
+
+def test_what_is_to_be_delivered_is_delivered_at_its_end(
+    folder: Path, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, not with the next round, if that was asked for; what could not be delivered is counted."""
+    counts = deliveries.Counts(sent=9, failed=1, told=["ops: 9 sent, 1 failed"])
+    waiting: list[int] = []
+
+    def deliver(_configuration: object, given: Records, **_: object) -> deliveries.Counts:
+        waiting.append(len(outboxes.outbox(given).waiting()))
+        return counts
+
+    monkeypatch.setattr(deliveries, "deliver", deliver)
+    one = report(folder, deliver=["ops"])
+    channels = {"ops": Channel(name="ops", type="webhook", options={"url": "http://[::1]:9"})}
+    bench_ = workshop(
+        folder, records, clock=Clock(NOON), make=Maker(), configuration=configuration(folder, one, channels=channels)
+    )
+    backfills.backfill(bench_, "daily", LAST, LAST, progress=False)
+    assert waiting == []
+    tally = backfills.backfill(bench_, "daily", FIRST, LAST, progress=False, deliver=True)
+    assert waiting == [9]
+    assert (tally.told, tally.undelivered, tally.good) == (counts.told, 1, False)
+
+
+def test_what_another_backfill_has_failed_to_make_meanwhile_is_left(folder: Path, records: Records) -> None:
+    """Two at once try a period once between them; one that begins later tries it anew."""
+    make = Maker(fails={"2013-01-02": 1})
+
+    def slow(*given: Any, **more: Any) -> Any:
+        if not make.asked:  # the other one begins and ends while we make our first
+            with Records.open(folder / "log") as others:
+                backfill(folder, others, make, dt.date(2013, 1, 2), dt.date(2013, 1, 3))
+        return make(*given, **more)
+
+    tally = backfill(folder, records, slow, until=dt.date(2013, 1, 3), most=1)
+    assert sorted(make.periods) == ["2013-01-01", "2013-01-02", "2013-01-03"]
+    assert dict(tally.endings) == {"made": 1, "elsewhere": 2}
+    tally = backfill(folder, records, make, until=dt.date(2013, 1, 3))
+    assert (dict(tally.endings), tally.there) == ({"made": 1}, 2)
+
+
+def test_what_was_killed_is_made_last_and_alone(folder: Path, records: Records) -> None:
+    """As in a round of the schedule: it may be what kills."""
+    bench_ = workshop(folder, records, report(folder), clock=Clock(NOON), make=Maker(error=KeyboardInterrupt()))  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        backfills.backfill(bench_, "daily", FIRST, FIRST, progress=False)
+    make = Maker()
+    backfill(folder, records, make, until=dt.date(2013, 1, 3))
+    assert make.periods[-1] == str(FIRST)
+    begun = {run.period: run.alone for run in records.runs("daily")}
+    assert begun == {"2013-01-01": True, "2013-01-02": False, "2013-01-03": False}

@@ -86,10 +86,27 @@ def test_figures_that_nothing_shows_come_first_and_hidden_cells_not_at_all() -> 
 
 def test_the_first_heading_is_the_title_and_stands_above() -> None:
     """It is taken from the first Markdown alone, and from nowhere else."""
-    found = titled(blocks(execution(code("x"), "# Title\n\nText", "# Part")))
+    found = titled(blocks(execution(code("x"), "# Title\n\nText", "# Part")), "Title")
     assert [block.data for block in found] == ["x", "Text", "# Part"]
-    assert titled(blocks(execution("# Title"))) == []
-    assert titled(blocks(execution("Text\n\n# Not first")))[0].data == "Text\n\n# Not first"
+    assert titled(blocks(execution("# Title")), "Title") == []
+    assert titled(blocks(execution("Text\n\n# Title")), "Title")[0].data == "Text\n\n# Title"
+
+
+@pytest.mark.parametrize(
+    ("heading", "title", "kept"),
+    [
+        ("# Orders of *EWR* #", "Orders of EWR", False),
+        ("#  Orders  of [EWR](https://example.com)", "Orders of EWR", False),
+        ("# Orders of EWR.", "Orders of EWR", False),
+        ("# Orders of EWR", "Orders", True),
+        ("# Orders", "Orders of EWR", True),
+        ("## Orders", "Orders", True),
+    ],
+)
+def test_a_heading_that_is_not_the_title_stays(heading: str, title: str, *, kept: bool) -> None:
+    """A function's first line, or the configuration, may call the report something else."""
+    found = titled(blocks(execution(f"{heading}\n\nText")), title)
+    assert [block.data for block in found] == [f"{heading}\n\nText" if kept else "Text"]
 
 
 def test_an_error_ends_the_blocks_once() -> None:

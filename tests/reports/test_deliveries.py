@@ -250,6 +250,51 @@ def test_a_receiver_may_ask_for_more_time(bench: Bench) -> None:
     assert deliveries.next_try(bench.records) == bench.clock.now + dt.timedelta(minutes=30)
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_a_failure_that_was_made_good_is_not_told_any_more(bench: Bench, *, later: bool) -> None:
+    """Neither the first time nor again: its page is gone. It is recorded why, and what was made is sent."""
+    ledgers.append(bench.records, 9, ledgers.failed(deliver=["mail", "ops"]))
+    bench.senders["mail"].faults = [fault()]
+    if later:  # than when the history was read
+        assert bench.deliver() == deliveries.Counts(sent=1, failed=1)
+    ledgers.append(bench.records, 8, ledgers.finished())  # another run
+    ledgers.append(bench.records, 9, ledgers.finished(deliver=["ops"]))
+    bench.senders["mail"].faults = []
+    counts = bench.deliver()
+    assert counts == deliveries.Counts(sent=1, dropped=1 if later else 2)
+    assert "mail: 1 dropped: the run has been made meanwhile" in counts.told
+    assert [message.subject for message in bench.senders["mail"].taken] == []
+    (failed, *_) = [told for told in bench.events("DeliveryFailed") if told["final"]]
+    assert (failed["error"], failed["what"]) == ("the run has been made meanwhile", "failure")
+    assert bench.deliver() == deliveries.Counts()
+
+
+def test_a_failure_is_made_good_by_its_own_run_alone(bench: Bench) -> None:
+    """Another run that finishes says nothing of it, nor does one that was made before it failed."""
+    ledgers.append(bench.records, 9, ledgers.finished())
+    bench.deliver()
+    ledgers.append(bench.records, 9, ledgers.failed(deliver=["ops"]))
+    ledgers.append(bench.records, 8, ledgers.finished())
+    ledgers.append(bench.records, 9, ledgers.planned(), report="other")
+    ledgers.append(bench.records, 9, ledgers.finished(), report="other")
+    fresh = outboxes.Outbox(bench.records.log).waiting()
+    assert [one.overtaken for one in [*fresh, *outboxes.outbox(bench.records).waiting()]] == [False, False]
+    assert bench.deliver() == deliveries.Counts(sent=1)
+
+
+def test_each_channel_says_what_it_did(bench: Bench) -> None:
+    """In a line: how many were sent, failed and why, and when they are tried again."""
+    for day in (1, 2, 3):
+        ledgers.append(bench.records, day, ledgers.finished(deliver=["mail"]))
+    ledgers.append(bench.records, 4, ledgers.finished(deliver=["ops"]))
+    bench.senders["mail"].faults = [fault("451 try later")]
+    assert sorted(bench.deliver().told) == [
+        "mail: 2 sent, 1 failed, tried again at 2013-03-01 00:01:00+00:00: 451 try later",
+        "ops: 1 sent",
+    ]
+    assert bench.deliver().told == []
+
+
 def test_those_who_have_it_are_remembered(bench: Bench) -> None:
     """The addresses that a mail has reached are in the record, also for another process."""
     bench.senders["mail"].faults = [fault(reached=["anna@example.com"]), fault()]

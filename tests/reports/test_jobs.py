@@ -127,16 +127,18 @@ def test_a_run_that_is_claimed_is_elsewhere(folder: Path, records: Records) -> N
 
 
 def test_a_settled_run_is_left_alone_unless_it_failed_and_is_asked_for_again(folder: Path, records: Records) -> None:
-    """``again`` makes one that failed, never one that has its page."""
+    """``again`` makes one that had failed by then, never one that failed since, or has its page."""
     make = Maker(fails={DAY.name: 1})
     bench_ = workshop(folder, records, one := report(folder), clock=Clock(), make=make)
     assert jobs.perform(bench_, one, DAY, reason="scheduled") == "failed"
     failed = folder / "reports/daily/2013-01-01.failed.html"
     assert failed.is_file()
     assert jobs.perform(bench_, one, DAY, reason="scheduled") == "elsewhere"
-    assert jobs.perform(bench_, one, DAY, reason="backfill", again=True) == "made"
+    head = records.log.position
+    assert jobs.perform(bench_, one, DAY, reason="backfill", again=head - 1) == "elsewhere"
+    assert jobs.perform(bench_, one, DAY, reason="backfill", again=head) == "made"
     assert not failed.exists()
-    assert jobs.perform(bench_, one, DAY, reason="backfill", again=True) == "elsewhere"
+    assert jobs.perform(bench_, one, DAY, reason="backfill", again=head + 2) == "elsewhere"
     assert told(records) == ["RunStarted", "RunFailed", "RunStarted", "RunFinished"]
 
 
@@ -200,31 +202,63 @@ def test_an_interruption_ends_the_pause_between_attempts(folder: Path, records: 
     assert told(records) == ["RunStarted", "RunFailed", "RunStarted", "RunFinished"]
 
 
-def test_a_run_whose_process_was_killed_is_made_again_but_not_for_ever(folder: Path, records: Records) -> None:
-    """Twice; the third time it has failed, since it may be the run that kills it."""
-    make = Maker(error=SystemError("stands for SIGKILL"))
-    one = report(folder)
-    bench_ = workshop(folder, records, one, clock=Clock(), make=make)
-    key, place = runs.key("daily", DAY), runs.stream("daily", DAY.name)
+def begin(records: Records, period: Period, attempt: int, *, alone: bool) -> None:
+    """Record that a run begins, as a process does that is killed then."""
+    told = {**runs.key("daily", period), "reason": "scheduled", "attempt": attempt, "alone": alone}
+    records.append((runs.stream("daily", period.name), None, el.Event("RunStarted", told)))
 
-    def kill(attempt: int) -> None:
-        records.append((place, None, el.Event("RunStarted", {**key, "reason": "scheduled", "attempt": attempt})))
 
-    kill(1)
-    make.error = None
-    make.fails[DAY.name] = 0
-    assert jobs.perform(bench_, one, DAY, reason="scheduled") == "made"
-    assert told(records) == ["RunStarted", "RunAbandoned", "RunStarted", "RunFinished"]
-    key, place = runs.key("daily", NEXT), runs.stream("daily", NEXT.name)
-    for attempt in (1, 2):
-        kill(attempt)
-        records.append((place, None, el.Event("RunAbandoned", {**key, "attempt": attempt, "why": "killed"})))
-    kill(3)
-    assert jobs.perform(bench_, one, NEXT, reason="scheduled") == "failed"
-    run = records.run("daily", NEXT.name)
-    assert run is not None
-    assert (run.status, run.kind, run.message) == ("failed", "dead", "the process that made it was killed 3 times")
+def abandon(records: Records, period: Period, attempt: int, why: str = "killed") -> None:
+    """Record that a run was found to be abandoned."""
+    told = {**runs.key("daily", period), "attempt": attempt, "why": why}
+    records.append((runs.stream("daily", period.name), None, el.Event("RunAbandoned", told)))
+
+
+def test_a_run_whose_process_was_killed_is_made_again(folder: Path, records: Records) -> None:
+    """However often: what was made beside it may have killed it."""
+    bench_ = workshop(folder, records, one := report(folder), clock=Clock(), make=(make := Maker()))
+    for attempt in range(1, 20):
+        begin(records, DAY, attempt, alone=False)
+        abandon(records, DAY, attempt)
+    begin(records, DAY, 20, alone=False)
+    assert jobs.perform(bench_, one, DAY, reason="scheduled", alone=True) == "made"
+    assert told(records)[-4:] == ["RunStarted", "RunAbandoned", "RunStarted", "RunFinished"]
+    begun = [
+        event.payload["alone"]
+        for event in records.log.stream(runs.stream("daily", DAY.name))
+        if "alone" in event.payload
+    ]
+    assert begun == [False] * 20 + [True]
     assert len(make.asked) == 1
+
+
+@pytest.mark.parametrize("reset", ["beside others", "failed", "the last beside others", ""])
+def test_a_run_that_was_killed_alone_too_often_has_failed(folder: Path, records: Records, reset: str) -> None:
+    """Eight times in a row; that it was killed and has failed is one append, so that no kill comes between."""
+    bench_ = workshop(folder, records, one := report(folder), clock=Clock(), make=(make := Maker()))
+    for attempt in range(1, 8):
+        begin(records, DAY, attempt, alone=not (reset == "beside others" and attempt == 4))
+        abandon(records, DAY, attempt)
+        if reset == "failed" and attempt == 4:
+            begin(records, DAY, attempt, alone=True)
+            failed = {"reason": "scheduled", "attempt": attempt, "final": False, "kind": "error"}
+            event = el.Event("RunFailed", {**runs.key("daily", DAY), **failed})
+            records.append((runs.stream("daily", DAY.name), None, event))
+    begin(records, DAY, 8, alone=True)
+    abandon(records, DAY, 8, why="interrupted")  # says nothing of the run
+    begin(records, DAY, 8, alone=reset != "the last beside others")
+    appends, append = [], records.append
+    records.append = lambda *writes: (appends.append([event.type for *_, event in writes]), append(*writes))[1]  # type: ignore[method-assign]
+    expected = "made" if reset else "failed"
+    assert jobs.perform(bench_, one, DAY, reason="scheduled", alone=True) == expected
+    run = records.run("daily", DAY.name)
+    assert run is not None
+    assert len(make.asked) == (1 if reset else 0)
+    if not reset:
+        assert appends == [["RunAbandoned", "RunFailed"]]
+        message = "the process that made it, and nothing else, was killed 8 times in a row"
+        assert (run.status, run.kind, run.message) == ("failed", "dead", message)
+        assert jobs.perform(bench_, one, DAY, reason="backfill", again=records.log.position) == "made"
 
 
 @pytest.mark.parametrize("moment", ["start", "finish"])
@@ -325,7 +359,7 @@ def test_what_is_mailed_is_kept_beside_the_page(folder: Path, records: Records) 
         mail=Channel(name="mail", type="smtp", options={}), ops=Channel(name="ops", type="webhook", options={})
     )
     for expected, subject in (("2013-01-01.failed", "Failed"), ("2013-01-01", "Nothing in particular")):
-        jobs.perform(bench_, one, DAY, reason="scheduled", again=True)
+        jobs.perform(bench_, one, DAY, reason="scheduled", again=records.log.position)
         run = records.run("daily", DAY.name)
         assert run is not None
         assert run.mail == f"daily/{expected}.mail.json"

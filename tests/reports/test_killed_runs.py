@@ -84,7 +84,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder where the schedule has begun; two runs are due two days later."""
     folder = bench(tmp_path_factory.mktemp("begun"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deliveries, "deliver", lambda *_, **__: None)
+        patch.setattr(deliveries, "deliver", lambda *_, **__: deliveries.Counts())
         patch.setattr(shelves, "refresh", lambda *_: [])
         goes_on(folder, NOON)
     return folder
@@ -93,7 +93,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a copy of that folder."""
-    monkeypatch.setattr(deliveries, "deliver", lambda *_, **__: None)
+    monkeypatch.setattr(deliveries, "deliver", lambda *_, **__: deliveries.Counts())
     monkeypatch.setattr(shelves, "refresh", lambda *_: [])
     monkeypatch.setattr(publications, "publish_failure", no_page)
     return Path(shutil.copytree(begun, tmp_path, dirs_exist_ok=True))
@@ -151,7 +151,7 @@ def test_a_killed_failure_is_neither_forgotten_nor_repeated(ticker: Ticker, fold
     assert tried == [DUE[0]] * (1 if moment == "pausing" else 2)
     with Records.open(folder / "log") as records:
         more = goes_on(folder, now, records, **{DUE[0]: 9})
-        assert more == ([DUE[1]] if moment == "failed" else DUE)
+        assert more == {"failing": DUE[::-1], "failed": [DUE[1]], "pausing": DUE}[moment]
         failed = count(records, "RunFailed")
         assert failed == {DUE[0]: 2}
         run = records.run("daily", DUE[0])
@@ -171,10 +171,24 @@ def test_a_schedule_outlives_many_deaths(ticker: Ticker, folder: Path) -> None:
         goes_on(folder, NOON + dt.timedelta(days=10), records)
         days = [dt.date(2013, 2, 9) + dt.timedelta(days=day) for day in range(11)]
         ended = count(records, "RunFinished")
-        dead = {run.period for run in records.runs() if run.status == "failed"}
-        assert {run.kills for run in records.runs() if run.period in dead} <= {3}
-        assert ended == dict.fromkeys(map(str, days), 1) | dict.fromkeys(dead, 0)
+        assert ended == dict.fromkeys(map(str, days), 1)
         assert records.open_runs() == []
+
+
+def test_what_kills_is_told_apart_from_what_was_beside_it(ticker: Ticker, folder: Path) -> None:
+    """Of three runs at once one kills the process each time: the others are made all the same, and it has failed in the end."""
+    now, ticks = NOON + dt.timedelta(days=3), 0
+    while ticker.tick(folder, now, poison=DUE[0], most=3) != [0]:
+        ticks += 1
+        assert ticks < 20
+        if ticks == 3:  # at the latest the others are made before it: it has killed more often than they
+            with Records.open(folder / "log") as records:
+                assert [run.period for run in records.open_runs()] == [DUE[0]]
+    assert ticks == 9  # once beside the others, and eight times alone
+    with Records.open(folder / "log") as records:
+        assert count(records, "RunFinished") == dict.fromkeys(["2013-02-09", DUE[1], "2013-02-12"], 1)
+        failed = [run for run in records.runs() if run.status == "failed"]
+        assert [(run.period, run.kind) for run in failed] == [(DUE[0], "dead")]
 
 
 def test_processes_that_tick_at_once_share_the_runs(ticker: Ticker, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -11,6 +12,7 @@ from executed import CORRECTED, DOT, FAILURE, HOSTILE, PROVENANCE, code, daily, 
 
 from eventlab.reports.calendar.periods import Period
 from eventlab.reports.drawing import failures, mails, texts
+from eventlab.reports.drawing.failures import Earlier
 from eventlab.reports.execution.executions import Failure
 
 ZONE = dt.timezone(-dt.timedelta(hours=5))
@@ -118,7 +120,7 @@ def test_a_failure_says_what_failed_and_where_the_last_good_report_is(last_good:
         "period": DAY,
         "attempts": 3,
         "failure": FAILURE,
-        "last_good": last_good,
+        "last_good": None if last_good is None else Earlier("8 February 2013", f"/out/{last_good}", last_good),
         "ran": RAN,
     }
     page, mail = failures.failure_page(**facts), failures.failure_mail(**facts)
@@ -131,9 +133,14 @@ def test_a_failure_says_what_failed_and_where_the_last_good_report_is(last_good:
         assert "Cell 4 raised an error" in told_
         assert "entitty" in told_
         assert "ried 3 times" in told_
+        assert "Period in UTC-05:00" in told_
     assert "Traceback (most recent call last)" in page
     assert "Traceback (most recent call last)" not in mail.html + mail.text
     assert mail.subject == "Failed: Daily, 9 February 2013"
+    for told_ in (unescape(mail.html), mail.text):
+        assert (f"The last good report, of 8 February 2013, is still there: /out/{last_good}" in told_) == bool(
+            last_good
+        )
     assert "script-src" not in page
 
 
@@ -146,7 +153,7 @@ def test_a_failure_with_hostile_text_is_text(text: str) -> None:
         "period": DAY,
         "attempts": 1,
         "failure": Failure("error", text, text, 1, text),
-        "last_good": text,
+        "last_good": Earlier(text, text, text),
         "ran": RAN,
     }
     mail = failures.failure_mail(**facts)

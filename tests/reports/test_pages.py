@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import re
 from dataclasses import replace
@@ -11,8 +12,9 @@ from html.parser import HTMLParser
 import pytest
 from executed import CORRECTED, HOSTILE, PROVENANCE, chart, code, daily, execution, hostile, shows, told
 
+from eventlab import moments
 from eventlab.errors import InvalidArgument
-from eventlab.reports.drawing import markups, pages, sheets
+from eventlab.reports.drawing import captions, markups, pages, sheets
 from eventlab.reports.figures import Figure
 
 VOID = {"meta", "br", "hr", "img", "link", "input", "col"}
@@ -196,6 +198,43 @@ def test_a_page_says_what_stands_above_and_below() -> None:
         assert part in text
     assert text.count("Yesterday at New York") == 1
     assert "Corrected" not in text
+
+
+@pytest.mark.parametrize(
+    ("log", "facts"),
+    [
+        ("America/New_York", ["Times in America/New_York", "As known at 10 February 2013, 00:00"]),
+        (
+            "UTC",
+            [
+                "Period in UTC-05:00",
+                "Times in charts and tables in UTC",
+                "As known at 10 February 2013, 00:00 (UTC-05:00)",
+            ],
+        ),
+    ],
+)
+def test_times_above_are_in_one_zone(log: str, facts: list[str]) -> None:
+    """That of the period, which is named where the log has another; what is below too."""
+    here = moments.zone(log)
+    due = dt.datetime(2013, 2, 10, 5, tzinfo=dt.UTC).astimezone(here).isoformat()
+    given = captions.caption(replace(PROVENANCE, timezone=log, at=due, known_at=due))
+    assert given.when == "9 February 2013"
+    assert given.facts[1:] == facts
+    told_ = {fact.name: fact.value for fact in captions.origin(replace(PROVENANCE, timezone=log, at=due, known_at=due))}
+    assert told_["As of"] == told_["As known at"] == told_["Period"].split(" to ")[1] == "2013-02-10T00:00:00-05:00"
+
+
+def test_a_period_in_which_the_clocks_change_has_two_offsets() -> None:
+    """A week of March, of a log in UTC; a position is no moment, and stays one."""
+    week = ("2013-03-04T00:00:00-05:00", "2013-03-11T00:00:00-04:00")
+    given = captions.caption(replace(PROVENANCE, timezone="UTC", period=week, known_at="position 12"))
+    assert given.facts[1:] == [
+        "Period in UTC-05:00 to UTC-04:00",
+        "Times in charts and tables in UTC",
+        "As known at position 12",
+    ]
+    assert captions.caption(replace(PROVENANCE, period=week)).facts[1:] == ["Times in America/New_York"]
 
 
 def test_a_corrected_page_begins_with_what_changed() -> None:

@@ -60,3 +60,21 @@ def test_what_lacks_a_part_is_no_provenance(lost: str) -> None:
     del plain[lost]
     with pytest.raises(el.InvalidArgument, match="eventlab report run"):
         provenance_of(plain, RAN, 0)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("at", 5),
+        ("at", "soon"),
+        ("figures", 5),
+        ("figures", [5]),
+        ("period", [1, 2]),
+        ("parameters", []),
+        ("eventlab", 99),
+    ],
+)
+def test_what_is_damaged_is_one_error(key: str, value: object) -> None:
+    """Never one of Python's own."""
+    with pytest.raises(el.InvalidArgument, match="page's provenance"):
+        provenance_of({**WHOLE.plain(), key: value}, RAN, 0)

@@ -15,7 +15,7 @@ from eventlab.errors import StoreNotFound, WrongExpectedVersion
 from eventlab.reports.calendar.periods import Period
 from eventlab.reports.execution import sources
 from eventlab.reports.figures import Figure
-from eventlab.reports.ledger import runs
+from eventlab.reports.ledger import happenings, runs
 from eventlab.reports.ledger.publications import Published
 from eventlab.reports.ledger.records import Records, Standing
 
@@ -232,6 +232,23 @@ def test_sql_asks_about_runs(records: Records) -> None:
         ("a@b-c", "2013-01-02", "planned", 0, period(1).due.timestamp()),
     ]
     assert records.log.sql("select count(*) from run_failed").fetchall() == [(0,)]
+
+
+def test_sql_says_nothing_of_what_went_wrong_before_a_run_was_made(folder: Path, records: Records) -> None:
+    """The columns ``failure`` and ``why`` are of runs that are not good; a log with an older text of the state gets this one."""
+    records.append(*events(0, "RunStarted", "RunAbandoned", "RunStarted", "RunFailed"))
+    text = "select failure is null, why is null, status = 'ok' from runs"
+    before = records.log.sql(text).fetchall()
+    records.append((runs.stream("daily", "2013-01-01"), 4, events(0, "RunFinished")[0][2]))
+    assert (before, records.log.sql(text).fetchall()) == ([(False, False, False)], [(True, True, True)])
+    old = happenings.STATE.replace("arg_max_null", "arg_max")
+    records.log.define_state("runs", old)
+    assert records.log.sql(text).fetchall() == [(False, False, True)]
+    with Records.open(folder / "log") as again:
+        assert again.log.sql(text).fetchall() == [(True, True, True)]
+        version = again.log.state("runs").version
+    with Records.open(folder / "log") as once_more:
+        assert once_more.log.state("runs").version == version
 
 
 def test_a_log_that_is_only_read_is_not_made(tmp_path: Path) -> None:

@@ -115,6 +115,8 @@ def test_a_failed_notebook_is_kept_with_its_traceback(log: el.EventLog, tmp_path
     kept = tmp_path / "out" / "sums.failed.ipynb"
     assert str(kept) in caught.value.hint
     assert "KeyError" in json.dumps(nbformat.read(kept, 4).cells[-1].outputs)
+    el.report(daily, log, out=tmp_path / "out" / "sums.html")
+    assert not kept.exists(), "it is made now"
 
 
 def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

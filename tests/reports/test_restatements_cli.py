@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import datetime as dt
+import errno
 import io
 import json
 import shutil
@@ -22,7 +23,7 @@ from eventlab.cli.apps import explained
 from eventlab.cli.restatements import restate
 from eventlab.reports.configuration import configurations
 from eventlab.reports.ledger.records import Records
-from eventlab.reports.schedule import jobs
+from eventlab.reports.schedule import jobs, shelves
 from eventlab.reports.schedule.workshops import Workshop
 
 if TYPE_CHECKING:
@@ -147,6 +148,22 @@ def test_what_is_issued_is_named(house: Path, run: Callable[..., tuple[int, str,
     assert run("--since", "2013-02-09", "--issue", "--json") == (0, "[]\n", "")
 
 
+def test_an_index_page_that_cannot_be_written_is_told(
+    house: Path, run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After what was issued, which is."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shelves, "refresh", full)
+    paid(house, 11, "2.50", "bob")
+    code, out, told = run("--since", "2013-02-09", "--issue", "--json")
+    assert (code, {row["issued"] for row in json.loads(out)}) == (1, {2})
+    assert "v2.html\n" in told
+    assert "No space left on device" in told
+
+
 def test_one_that_fails_is_listed_and_told(house: Path, run: Callable[..., tuple[int, str, str]]) -> None:
     """As a row without a figure; the command fails."""
     paid(house, 11, "200", "bob")
@@ -164,7 +181,7 @@ def test_wrong_usage(house: Path, run: Callable[..., tuple[int, str, str]]) -> N
     code, _, told = run("--since", "soon")
     assert (code, "'soon' is no time" in told) == (2, True)
     code, _, told = run("dayly", "--since", "2013-02-09")
-    assert (code, "Did you mean 'daily'?" in told) == (1, True)
+    assert (code, "Did you mean 'daily'?" in told) == (2, True)
     assert run("--since", "2013-02-09", "--json", "--csv")[0] == 2
     with contextlib.chdir(house):
         assert run("--since", "2013-02-09", "--json", config=False)[:2] == (0, "[]\n")

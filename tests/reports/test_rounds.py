@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from workbenches import Clock, Maker, bench, configuration, no_page, report, workshop, write
 
+import eventlab as el
 from eventlab.errors import StoreFull
 from eventlab.log import EventLog
-from eventlab.reports.ledger import publications
+from eventlab.reports.configuration.configurations import Channel
+from eventlab.reports.delivery import deliveries
+from eventlab.reports.ledger import publications, runs
 from eventlab.reports.ledger.records import Records
 from eventlab.reports.schedule import jobs, plans, rounds, shelves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    import eventlab as el
 
 NOON = dt.datetime(2013, 2, 10, 17, tzinfo=dt.UTC)  # in New York
 
@@ -270,3 +271,44 @@ def test_the_index_lists_what_was_made_failed_and_skipped(folder: Path, records:
     failed = (folder / "reports/daily/2013-02-12.failed.html").read_text()
     assert "ValueError: no" in failed
     assert 'href="2013-02-09.html"' in failed
+
+
+def test_what_was_killed_is_made_last_and_alone_after_the_deliveries(
+    folder: Path, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has killed most is the last; if it kills again, all else is made and delivered."""
+    done: list[str] = []
+
+    def deliver(*_: object, **__: object) -> deliveries.Counts:
+        done.append("delivered")
+        return deliveries.Counts(sent=1, told=["ops: 1 sent"])
+
+    plain = Maker()
+
+    def make(*given: Any, **more: Any) -> Any:
+        done.append(more["period"].name)
+        return plain(*given, **more)
+
+    monkeypatch.setattr(deliveries, "deliver", deliver)
+    one = report(folder)
+    channels = {"ops": Channel(name="ops", type="webhook", options={"url": "http://[::1]:9"})}
+    clock = Clock(NOON)
+    bench_ = workshop(
+        folder, records, clock=clock, make=make, configuration=configuration(folder, one, channels=channels)
+    )
+    rounds.round(bench_)
+    clock.forward(days=3)
+    plans.plan(bench_.configuration, records, clock.now)
+    for day, kills in (("2013-02-10", 1), ("2013-02-11", 0)):
+        date = dt.date.fromisoformat(day)
+        key, place = runs.key("daily", *one.schedule.periods(date, date)), runs.stream("daily", day)
+        begun = el.Event("RunStarted", {**key, "reason": "scheduled", "attempt": 1})
+        abandoned = el.Event("RunAbandoned", {**key, "attempt": 1, "why": runs.KILLED})
+        records.append(*[(place, None, event) for event in [*[begun, abandoned] * kills, begun]])
+    done.clear()
+    outcome = rounds.round(bench_)
+    assert done == ["2013-02-12", "delivered", "2013-02-11", "2013-02-10", "delivered"]
+    assert outcome.told == ["ops: 1 sent"] * 2
+    assert outcome.good
+    alone = {run.period: run.alone for run in records.runs("daily")}
+    assert alone == {"2013-02-09": False, "2013-02-10": True, "2013-02-11": True, "2013-02-12": False}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import json
 import re
+import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +14,8 @@ from workbenches import bench
 
 from eventlab import moments
 from eventlab.cli import main
+from eventlab.reports.delivery import channels, deliveries
+from eventlab.reports.schedule import shelves
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,14 +103,25 @@ def test_a_schedule_from_the_shell(config: list[str], capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["schedule", "explain", "dayly"], 1, "no report 'dayly'. Did you mean 'daily'"),
-        (["report", "list", "dayly"], 1, "no report 'dayly'. Did you mean 'daily'"),
+        (["schedule", "explain", "dayly"], 2, "no report 'dayly'. Did you mean 'daily'"),
+        (["report", "list", "dayly"], 2, "no report 'dayly'. Did you mean 'daily'"),
         (["report", "backfill", "daily", "--from", "yesterday", "--to", "2013-01-01"], 2, "'yesterday' is no day"),
         (
             ["report", "backfill", "daily", "--from", "2013-01-02", "--to", "2013-01-01"],
-            1,
+            2,
             "2013-01-02 is after 2013-01-01",
         ),
+        (
+            ["report", "backfill", "dayly", "--from", "2013-01-01", "--to", "2013-01-01"],
+            2,
+            "no report 'dayly'. Did you mean 'daily'",
+        ),
+        (
+            ["report", "backfill", "daily", "--from", "9999-01-01", "--to", "9999-01-01"],
+            2,
+            "has no period from 9999-01-01 to 9999-01-01 that is over",
+        ),
+        (["report", "restate", "dayly", "--since", "2013-01-01"], 2, "no report 'dayly'. Did you mean 'daily'"),
         (["schedule", "tick", "--jobs", "0"], 2, "0 is below 1"),
     ],
 )
@@ -117,3 +132,63 @@ def test_what_means_nothing_is_refused(
     found, _, err = run(capsys, *arguments, *config)
     assert found == code
     assert message in err
+
+
+@pytest.mark.parametrize("text", [None, "[[report]]\nnam = 1\n", "[[report"])
+def test_a_file_that_is_none_is_a_wrong_use(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str | None
+) -> None:
+    """Whether it is not there, says what it cannot, or is no TOML."""
+    if text is not None:
+        (tmp_path / "reports.toml").write_text(text)
+    code, out, err = run(capsys, "schedule", "tick", "--config", str(tmp_path / "reports.toml"))
+    assert (code, out) == (2, "")
+    assert "reports.toml" in err
+
+
+def test_what_is_delivered_or_cannot_be_is_said(
+    config: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By each round that tried, also if no report is due; a delivery that fails ends with one, and explain says why."""
+    monkeypatch.delenv("OPS_URL", raising=False)
+    mine, _ = FILE.split('[[report]]\nname = "broken"')
+    channel = '[delivery.ops]\ntype = "webhook"\nurl_env = "OPS_URL"\n'
+    (tmp_path / "reports.toml").write_text(f'{mine}deliver = ["ops"]\n\n{channel}')
+    code, out, err = run(capsys, "schedule", "tick", *config)
+    assert code == 1
+    assert re.search(r"^ops: 1 failed, tried again at .*OPS_URL", out, re.MULTILINE)
+    assert err.startswith("error: 1 message could not be delivered\n")
+    assert run(capsys, "schedule", "tick", *config) == (0, "Nothing is due.\n", "")
+    assert [row["undelivered"] for row in rows(capsys, "schedule", "status", *config)] == [1]
+    assert re.search(
+        r"^Not delivered: .*OPS_URL", run(capsys, "schedule", "explain", "daily", *config)[1], re.MULTILINE
+    )
+    taken: list[str] = []
+    monkeypatch.setattr(
+        channels, "channel", lambda *_: types.SimpleNamespace(send=lambda message, **_: taken.append(message.subject))
+    )
+    monkeypatch.setattr(
+        deliveries.deliver, "__kwdefaults__", {**deliveries.deliver.__kwdefaults__, "sending": channels.channel}
+    )
+    days = ["--from", "2013-01-01", "--to", "2013-01-02"]
+    assert run(capsys, "report", "backfill", "daily", *days, "--deliver", *config) == (
+        0,
+        "daily: 2 made\nops: 2 sent\n",
+        "",
+    )
+    assert len(taken) == 2
+
+
+def test_a_page_of_all_reports_that_cannot_be_written_ends_with_one(
+    config: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a backfill, whose reports are made and counted all the same."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shelves, "refresh", full)
+    days = ["--from", "2013-01-01", "--to", "2013-01-02"]
+    code, out, err = run(capsys, "report", "backfill", "daily", *days, *config)
+    assert (code, out) == (1, "daily: 2 made\n")
+    assert "No space left on device" in err

@@ -17,7 +17,7 @@ from eventlab.reports.configuration import configurations
 from eventlab.reports.configuration.configurations import Channel
 from eventlab.reports.delivery import deliveries
 from eventlab.reports.ledger.records import Records
-from eventlab.reports.schedule import crews, rounds, shelves
+from eventlab.reports.schedule import crews, rounds, services, shelves
 from eventlab.reports.schedule.services import Service, _watch_clock
 
 if TYPE_CHECKING:
@@ -215,3 +215,9 @@ def test_a_round_that_is_ended_delivers_nothing_more(
     outcome = rounds.round(bench_)
     assert [ending for _, ending in outcome.endings] == ["interrupted"]
     assert make.asked == []
+
+
+def test_a_service_says_what_was_delivered_although_nothing_was_due() -> None:
+    """After the runs, before what went wrong."""
+    outcome = rounds.Outcome(told=["ops: 1 sent"], errors=["the disk is full"])
+    assert services.told(outcome) == ["ops: 1 sent", "error: the disk is full"]

@@ -9,7 +9,7 @@ import socket
 import ssl
 import subprocess
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -406,3 +406,12 @@ def test_how_they_part_does_not_matter(
     monkeypatch.setattr(SMTP, "smtp_QUIT", rude)
     sender(serve()).send(MESSAGE)
     assert len(inbox.mails) == 1
+
+
+@pytest.mark.parametrize(
+    "said", ["no pa  ss\tword/1", "no pa ss word/1", "no pa++ss%09word%2F1", "no cGEgIHNzCXdvcmQvMQ=="]
+)
+def test_a_password_is_hidden_as_a_server_may_repeat_it(said: str) -> None:
+    """As it is, on one line, as in an address, in base64."""
+    made = replace(sender(25), password="pa  ss\tword/1")  # noqa: S106 - of nobody
+    assert made._line(said).rstrip("=") == "no ***"

@@ -11,6 +11,7 @@ from workbenches import Clock, Maker, bench, configuration, no_page, report, wor
 
 import eventlab as el
 from eventlab.errors import InvalidArgument
+from eventlab.reports.configuration.configurations import Channel
 from eventlab.reports.ledger import publications, runs
 from eventlab.reports.ledger.records import Records
 from eventlab.reports.schedule import rounds, shelves, standings
@@ -99,7 +100,7 @@ def test_a_report_that_is_not_enabled_says_so(folder: Path, records: Records) ->
     settings = configuration(folder, report(folder, enabled=False))
     assert "It is not enabled (enabled = false)" in standings.explain(settings, "daily", NOON, records)[1]
     query, values = standings.status(settings, NOON, records)
-    assert records.log.sql(query, values).fetchall() == [("daily", False, None, None, None, None, 0, 0, 0, 0)]
+    assert records.log.sql(query, values).fetchall() == [("daily", False, None, None, None, None, 0, 0, 0, 0, 0)]
 
 
 def test_status_has_a_row_for_each_report(folder: Path, records: Records) -> None:
@@ -113,10 +114,39 @@ def test_status_has_a_row_for_each_report(folder: Path, records: Records) -> Non
     query, values = standings.status(bench_.configuration, clock.now + dt.timedelta(days=2), records)
     rows = records.log.sql(query, values).fetchall()
     assert [(row[0], row[3], row[4], *row[6:]) for row in rows] == [
-        ("a", "2013-02-13", "ok", 2, 1, 2, 2),  # the first to be asked for 10 February
-        ("daily", "2013-02-13", "ok", 5, 0, 0, 2),
+        ("a", "2013-02-13", "ok", 2, 1, 2, 2, 0),  # the first to be asked for 10 February
+        ("daily", "2013-02-13", "ok", 5, 0, 0, 2, 0),
     ]
     assert {row[2].isoformat() for row in rows} == {"2013-02-17T11:00:00+00:00"}
+
+
+def test_what_was_not_delivered_is_explained_and_counted(
+    folder: Path, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over which channel, how often it was tried, when it is tried again, and why; what was given up stays in sight."""
+    clock, one = Clock(NOON), report(folder, deliver=["ops"])
+    ops = Channel(name="ops", type="webhook", options={"url_env": "OPS_URL"})
+    monkeypatch.delenv("OPS_URL", raising=False)
+    bench_ = workshop(
+        folder, records, clock=clock, make=Maker(), configuration=configuration(folder, one, channels={"ops": ops})
+    )
+    outcome = rounds.round(bench_)
+    assert (outcome.undelivered, outcome.good) == (1, False)
+    assert outcome.told[0].startswith("ops: 1 failed, tried again at 2013-02-10 17:01:00+00:00: ")
+    lines = standings.explain(bench_.configuration, "daily", clock.now, records)
+    assert re.fullmatch(
+        r"Not delivered: 2013-02-09, report over ops, tried 1 time, again at 2013-02-10 12:01-05:00: .*OPS_URL.*",
+        lines[-1],
+    )
+    query, values = standings.status(bench_.configuration, NOON, records)
+    assert records.log.sql(query, values).fetchall()[0][-1] == 1
+    for _ in range(7):
+        clock.forward(hours=1)
+        rounds.round(bench_)
+    lines = standings.explain(bench_.configuration, "daily", clock.now, records)
+    assert re.fullmatch(r"Given up: 2013-02-09, report over ops: .*OPS_URL.*", lines[-1])
+    query, values = standings.status(bench_.configuration, NOON, records)
+    assert records.log.sql(query, values).fetchall()[0][-1] == 0
 
 
 def test_the_listing_says_what_is_on_schedule(folder: Path, records: Records) -> None:

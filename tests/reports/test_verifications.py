@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import eventlab as el
+from eventlab.cli import main
+from eventlab.reports.drawing.pages import content
 from eventlab.reports.verifications import verify
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 SOURCE = '''
 import eventlab as el
+from eventlab.cli import main
 
 def orders(log, *, worst: int = 3):
     """Orders."""
@@ -89,10 +92,57 @@ def test_an_edited_page_differs(desk: Path, old: str, new: str) -> None:
 
 def test_only_when_it_was_run_may_differ(desk: Path) -> None:
     """That stands in one element of its own."""
+    el.report("ofshop:orders", "shop", params={"worst": 2}, out="again.html")
+    first, again = ((desk / f"{name}.html").read_text() for name in ("page", "again"))
+    assert first != again
+    assert content(first) == content(again)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Made on ", "Made on <b>evil</b> "),
+        ('<time id="eventlab-ran" ', '<time id="eventlab-ran" onclick="alert(1)" '),
+        ("<footer", '<time id="eventlab-ran"></time><p>1,000,000 orders</p>\n<footer'),
+        ("</time>", "</time><p>1,000,000 orders</p>"),
+    ],
+)
+def test_nothing_hides_behind_when_it_was_run(desk: Path, old: str, new: str) -> None:
+    """What is not exactly that element is content."""
     text = (desk / "page.html").read_text()
-    line = next(line for line in text.splitlines() if 'id="eventlab-ran"' in line)
-    (desk / "page.html").write_text(text.replace(line, line.replace("20", "19", 1)))
-    assert verify("page.html")
+    assert old in text
+    (desk / "page.html").write_text(text.replace(old, new, 1))
+    assert not verify("page.html").equal
+
+
+def test_a_module_is_found_in_the_folders_above_the_page(
+    desk: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a notebook is, from wherever it is asked; the page has no absolute path of it."""
+    (desk / "pages/daily").mkdir(parents=True)
+    page = desk / "pages/daily/page.html"
+    (desk / "page.html").rename(page)
+    assert str(desk) not in page.read_text()
+    sys.modules.pop("ofshop")
+    sys.path[:] = [place for place in sys.path if place not in {"", str(desk)}]
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert verify(page)
+
+
+def test_the_module_that_made_the_page_comes_before_another_of_its_name(
+    desk: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here is one that was changed; if it is in the way for good, that is the reason."""
+    other = tmp_path_factory.mktemp("elsewhere")
+    (other / "ofshop.py").write_text(SOURCE.replace("max(amount)", "min(amount)"))
+    sys.modules.pop("ofshop")
+    sys.path[:] = [place for place in sys.path if place not in {"", str(desk)}]
+    monkeypatch.chdir(other)
+    assert verify(desk / "page.html")
+    sys.modules.pop("ofshop")
+    sys.path.insert(0, str(other))
+    outcome = verify(desk / "page.html")
+    assert outcome.told == ["differs: largest: 5 -> 1 (-4)", "because: ofshop:orders has changed since"]
 
 
 def test_a_report_that_fails_now_is_told(desk: Path) -> None:
@@ -141,3 +191,26 @@ def test_a_page_that_is_not_there_is_one_error(tmp_path: Path) -> None:
     """Which names it."""
     with pytest.raises(el.InvalidArgument, match="cannot be read"):
         verify(tmp_path / "none.html")
+
+
+def test_a_scheduled_page_moves_with_its_project(desk: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """It names what it was made from by the way from its own folder, and nothing of the machine."""
+    (desk / "reports.toml").write_text(
+        '[[report]]\nname = "all"\nfunction = "ofshop:orders"\nstore = "shop"\nevery = "1d"\n'
+    )
+    assert main(["schedule", "tick"]) == 0
+    moved = tmp_path_factory.mktemp("elsewhere") / "project"
+    shutil.copytree(desk, moved)
+    shutil.rmtree(desk / "shop")
+    [page] = (moved / "reports" / "all").glob("*.html")
+    assert str(desk) not in page.read_text()
+    assert verify(page)
+
+
+def test_a_page_does_not_choose_what_is_imported(desk: Path) -> None:
+    """A module that is neither here nor beside the page is imported only if a person names it."""
+    text = (desk / "page.html").read_text()
+    (desk / "page.html").write_text(text.replace('"ofshop:orders"', '"this:orders"'))
+    with pytest.raises(el.errors.ReportError, match="If you trust the page"):
+        verify("page.html")
+    assert "this" not in sys.modules

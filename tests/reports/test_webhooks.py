@@ -294,3 +294,30 @@ def test_the_environment_has_no_address() -> None:
     """The variable is named, and what to do."""
     with pytest.raises(DeliveryError, match="the environment has no OPS_URL, which 'ops' needs"):
         channels.channel(Configured({"url_env": "OPS_URL"}), {})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("place", "body"),
+    [
+        ("/in?token=T0K3N-of-the-hook&x=1", "tok=T0K3N-of-the-hook"),
+        ("/in?x=1&token=T0K3N%2Dof%2Dthe%2Dhook", "tok=T0K3N-of-the-hook"),
+        ("/in?x=1&token=T0K3N%2Dof%2Dthe%2Dhook", "tok=T0K3N%2Dof%2Dthe%2Dhook"),
+        ("/in?T0K3N-of-the-hook&x=1", "T0K3N-of-the-hook?"),
+        ("/in/T0K3N-of-the-hook/messages?x=1", "no hook T0K3N-of-the-hook"),
+        ("/in/T0K3N%2Dof%2Dthe%2Dhook?x=1", "no hook T0K3N-of-the-hook"),
+    ],
+)
+def test_one_part_of_the_address_is_a_secret_too(receiver: Receiver, place: str, body: str) -> None:
+    """A server repeats a value of the query or a part of the path, as it was sent or as it was read."""
+    receiver.answers = [(403, {}, body.encode())]
+    error = refused(sender(f"http://127.0.0.1:{receiver.port}{place}"))
+    assert "answered 403 Forbidden: " in error.message
+    assert "***" in error.message
+    assert "%2Dof" not in error.message
+
+
+def test_a_value_with_blanks_is_a_secret_as_it_is_read(receiver: Receiver) -> None:
+    """A blank is a plus in a query."""
+    receiver.answers = [(403, {}, b"who is open sesame")]
+    error = refused(sender(f"http://127.0.0.1:{receiver.port}/in?word=open+sesame&x=1"))
+    assert error.message.endswith("who is ***")

@@ -278,3 +278,14 @@ def test_corrected_views_equal_their_definition(steps: list[tuple[str, str, int,
         for bucket, value, _ in view.state("sums").over_time("1d", "sum(total)").fetchall():
             then = fold([fact for fact in held if fact.day <= (bucket - START).days])
             assert value == (sum(row[0] for row in then.values()) if then else None)
+
+
+def test_a_token_says_what_was_known_by_its_position(tmp_path: Path) -> None:
+    """As ``known_at`` it is a moment of system time, whatever moment of valid time it has."""
+    with el.open(tmp_path / "log", create=True) as log:
+        for day in (1, 2, 3):
+            log.append("s", el.Event("Happened", {}, occurred_at=f"2026-01-0{day}"))
+        basis = log.at("2026-01-02").basis
+        log.append("s", el.Event("Happened", {}, occurred_at="2026-01-01"))
+        assert log.at(known_at=basis).sql("select count(*) from events").fetchall() == [(3,)]
+        assert log.at("2026-01-01", known_at=basis).sql("select count(*) from events").fetchall() == [(1,)]

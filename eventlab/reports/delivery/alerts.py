@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import eventlab as el
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Happened = Literal["fired", "recovered", "broken"]
 
 _EVENTS: dict[Happened, str] = {"fired": "AlertFired", "recovered": "AlertRecovered", "broken": "AlertBroken"}
+_WORDS: dict[Happened, str] = {"fired": "fired", "recovered": "recovered", "broken": "cannot be checked"}
 _KEY = ("report", "period", "start", "end", "due")
 _PLAIN = (str, bool, int, float, dt.date)  # what a figure may be besides None and Decimal
 _LONGEST = 1_000  # characters of a condition or an error that is recorded
@@ -37,12 +38,16 @@ _LONGEST = 1_000  # characters of a condition or an error that is recorded
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a round of checks did: how many periods were ``checked``, and how often alerts ``fired``, ``recovered``, broke."""
+    """What a round of checks did: how many periods were ``checked``, and how often alerts ``fired``, ``recovered``, broke.
+
+    ``told`` says the same in lines, one for each alert that did.
+    """
 
     checked: int = 0
     fired: int = 0
     recovered: int = 0
     broken: int = 0
+    told: list[str] = field(default_factory=list, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,7 @@ def check(configuration: Configuration, records: Records, *, clock: Callable[[],
     book.prepare(configuration.alerts)
     held = {run.report: run.due for run in reversed(records.open_runs()) if run.scheduled}
     happened: list[Happened | None] = []
+    lines: list[str] = []
     with _Stores() as stores:
         for alert in configuration.alerts:
             report = configuration.reports[alert.report]
@@ -115,8 +121,12 @@ def check(configuration: Configuration, records: Records, *, clock: Callable[[],
                 finally:
                     book.sync()
                 happened.append(one)
+                if one is not None:
+                    why = f": {answer.error}" if one == "broken" and answer.error else ""
+                    lines.append(f"alert {alert.name} ({alert.report}, {told['period']}): {_WORDS[one]}{why}")
     book.forget(configuration.alerts)
-    return Checked(len(happened), *(happened.count(kind) for kind in _EVENTS))
+    fired, recovered, broken = (happened.count(kind) for kind in _EVENTS)
+    return Checked(len(happened), fired, recovered, broken, lines)
 
 
 def _append(

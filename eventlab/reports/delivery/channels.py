@@ -8,7 +8,7 @@ import importlib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from eventlab.errors import InvalidArgument, ReportError
 
@@ -165,4 +165,5 @@ def _forms(given: str | None) -> set[str]:
     """Return how a secret may look in what a server says."""
     if not given:
         return set()
-    return {given, base64.b64encode(given.encode()).decode().rstrip("="), quote(given, safe=""), quote(given)}
+    encoded = base64.b64encode(given.encode()).decode().rstrip("=")
+    return {given, flat(given), encoded, quote(given, safe=""), quote(given), quote_plus(given)} - {""}

@@ -9,9 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import os
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, get_args
 
 import eventlab as el
 from eventlab.errors import WrongExpectedVersion
@@ -20,7 +21,7 @@ from eventlab.reports.delivery.channels import DeliveryError
 from eventlab.reports.ledger import claims
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from eventlab.reports.configuration.configurations import Channel, Configuration
     from eventlab.reports.delivery.channels import Sender
@@ -29,18 +30,42 @@ if TYPE_CHECKING:
 
     Sending = Callable[[Channel, Mapping[str, str]], Sender]
 
+_Outcome = Literal["sent", "failed", "given up", "dropped"]
+
 MOST = 8  # attempts
 _FIRST = dt.timedelta(minutes=1)  # until the second attempt
+_MADE = "the run has been made meanwhile"
 _PATIENCE = 60.0  # seconds of a round that a slow channel may take: the next report is due
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a round of deliveries did: how many were ``sent``, ``failed`` (and are tried again), were ``given_up``."""
+    """What a round of deliveries did.
+
+    Attributes
+    ----------
+    sent, failed, given_up
+        How many arrived, failed and are tried again, and failed for the last time.
+    dropped
+        How many were not sent any more: of a failure whose run was made meanwhile.
+    told
+        The same in lines, one a channel, with why something failed.
+    """
 
     sent: int = 0
     failed: int = 0
     given_up: int = 0
+    dropped: int = 0
+    told: list[str] = field(default_factory=list, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How a delivery ended: why it did not arrive, and when it is tried again; neither if it did."""
+
+    outcome: _Outcome
+    error: DeliveryError | None = None
+    retry_at: dt.datetime | None = None
 
 
 def deliver(
@@ -55,7 +80,7 @@ def deliver(
 
     What fails is tried again after a minute, two, four, … an hour, eight times in all, and given up then. A channel that is
     down is left alone until the next round, and so is one that is slow for a minute; what waits costs no attempt. Of two
-    processes, one delivers over a channel.
+    processes, one delivers over a channel. That a run has failed is not told any more once it has been made: its page is gone.
 
     Parameters
     ----------
@@ -82,8 +107,11 @@ def deliver(
     environment = os.environ if environment is None else environment
     posts = [_Post(name, configuration.channels.get(name), records, box, clock, environment, sending) for name in names]
     with ThreadPoolExecutor(len(posts)) as pool:
-        outcomes = [one for each in [pool.submit(post.work) for post in posts] for one in each.result()]
-    return Counts(*(outcomes.count(outcome) for outcome in ("sent", "failed", "given up")))
+        endings = [each.result() for each in [pool.submit(post.work) for post in posts]]
+    outcomes = [ending.outcome for each in endings for ending in each]
+    sent, failed, given_up, dropped = (outcomes.count(outcome) for outcome in get_args(_Outcome))
+    told = [_told(post.name, each) for post, each in zip(posts, endings, strict=True) if each]
+    return Counts(sent, failed, given_up, dropped, told)
 
 
 def next_try(records: Records) -> dt.datetime | None:
@@ -106,39 +134,41 @@ class _Post:
     environment: Mapping[str, str]
     sending: Sending
 
-    def work(self) -> list[Literal["sent", "failed", "given up"]]:
+    def work(self) -> list[_Ending]:
         """Send what is due over the channel, in order; return how each ended."""
-        outcomes: list[Literal["sent", "failed", "given up"]] = []
+        endings: list[_Ending] = []
         with claims.claim(self.records.path / "locks", f"channel {self.name}") as mine:
             if not mine:
-                return outcomes
+                return endings
             self.box.sync()  # what another process has sent while it had the channel
             now, until = self.clock(), time.monotonic() + _PATIENCE
             for waiting in self.box.waiting():
                 if waiting.channel != self.name or not waiting.due(now):
                     continue
                 try:
-                    error = self._deliver(waiting)
+                    ending = self._deliver(waiting)
                 except WrongExpectedVersion:  # a process that cannot see our lock was faster
                     continue
-                outcomes.append("sent" if error is None else "failed" if waiting.attempts + 1 < MOST else "given up")
-                if time.monotonic() > until or (error is not None and error.unreachable):
+                endings.append(ending)
+                if time.monotonic() > until or (ending.error is not None and ending.error.unreachable):
                     break
-        return outcomes
+        return endings
 
-    def _deliver(self, waiting: Waiting) -> DeliveryError | None:
-        """Send a message, with a record before and after; return why it did not arrive, None if it did."""
+    def _deliver(self, waiting: Waiting) -> _Ending:
+        """Send a message, with a record before and after; return how that ended."""
         attempt = waiting.attempts + 1
+        if waiting.overtaken:
+            self._fail(waiting, waiting.version, waiting.attempts, DeliveryError(_MADE), final=True)
+            return _Ending("dropped")
         if attempt > MOST:
-            error: DeliveryError | None = DeliveryError("the processes that sent it ended before they knew")
-            self._record(waiting, waiting.version, "DeliveryFailed", waiting.attempts, error)
-            return error
+            error = DeliveryError("the processes that sent it ended before they knew")
+            return self._fail(waiting, waiting.version, waiting.attempts, error, final=True)
         self._record(waiting, waiting.version, "DeliveryStarted", attempt)
-        error = self._send(waiting)
-        self._record(
-            waiting, waiting.version + 1, "DeliverySucceeded" if error is None else "DeliveryFailed", attempt, error
-        )
-        return error
+        failed = self._send(waiting)
+        if failed is not None:
+            return self._fail(waiting, waiting.version + 1, attempt, failed, final=attempt >= MOST)
+        self._record(waiting, waiting.version + 1, "DeliverySucceeded", attempt)
+        return _Ending("sent")
 
     def _send(self, waiting: Waiting) -> DeliveryError | None:
         if self.channel is None:
@@ -154,18 +184,30 @@ class _Post:
             return DeliveryError(f"it cannot be sent: {type(error).__name__}")  # whose words may have a secret
         return None
 
+    def _fail(self, waiting: Waiting, version: int, attempt: int, error: DeliveryError, *, final: bool) -> _Ending:
+        """Record that a message did not arrive, and when it is tried again."""
+        pause = max(min(_FIRST * 2 ** max(attempt - 1, 0), outboxes.LONGEST), error.wait or _FIRST)
+        retry_at = None if final else self.clock() + pause
+        told = {"error": channels.sentence(error), "final": final, "retry_at": retry_at}
+        told |= {"reached": error.reached or list(waiting.reached)}
+        self._record(waiting, version, "DeliveryFailed", attempt, told)
+        return _Ending("given up" if final else "failed", error, retry_at)
+
     def _record(
-        self, waiting: Waiting, version: int, event_type: str, attempt: int, error: DeliveryError | None = None
+        self, waiting: Waiting, version: int, event_type: str, attempt: int, more: Mapping[str, object] | None = None
     ) -> None:
-        told = {**waiting.facts(), "attempt": attempt}
-        now = self.clock()
-        if error is not None:
-            final = attempt >= MOST
-            pause = max(min(_FIRST * 2 ** (attempt - 1), outboxes.LONGEST), error.wait or _FIRST)
-            told |= {
-                "error": channels.sentence(error),
-                "final": final,
-            }
-            told |= {"retry_at": None if final else now + pause, "reached": error.reached or list(waiting.reached)}
-        self.records.append((waiting.stream, version, el.Event(event_type, told, occurred_at=now)))
+        told = {**waiting.facts(), "attempt": attempt, **(more or {})}
+        self.records.append((waiting.stream, version, el.Event(event_type, told, occurred_at=self.clock())))
         self.box.sync()
+
+
+def _told(channel: str, endings: Sequence[_Ending]) -> str:
+    """Return in a line what a channel has done."""
+    counts = Counter(ending.outcome for ending in endings)
+    parts = [f"{counts[outcome]} {outcome}" for outcome in get_args(_Outcome) if counts[outcome]]
+    retries = [ending.retry_at for ending in endings if ending.retry_at is not None]
+    again = [f"tried again at {min(retries).isoformat(' ', 'seconds')}"] if retries else []
+    errors = dict.fromkeys(channels.sentence(ending.error) for ending in endings if ending.error is not None)
+    dropped = [_MADE] if counts["dropped"] else []
+    why = "; ".join([*errors, *dropped])
+    return f"{channel}: {', '.join([*parts, *again])}" + (f": {why}" if why else "")

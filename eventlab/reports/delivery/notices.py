@@ -91,6 +91,7 @@ def _words(event_type: str, told: Mapping[str, Any]) -> tuple[str, list[str]]:
                 flat(f"{where}{told.get('message') or told['kind']}"),
                 tried,
                 *files,
+                *_last_good(told),
             ]
         case "alert":
             since = [f"It holds since {told['since']}."] if told["since"] != period else []
@@ -116,7 +117,7 @@ def _facts(event_type: str, told: Mapping[str, Any]) -> dict[str, Any]:
     }
     if event_type == "RunFailed":
         parts = {"kind": told["kind"], "message": told.get("message"), "cell": told.get("cell")}
-        return {**facts, "attempts": told["attempt"], "error": parts}
+        return {**facts, "attempts": told["attempt"], "error": parts, "last_good": told.get("last_good")}
     facts |= {"version": told.get("version"), "figures": told.get("figures") or {}, "basis": told.get("basis")}
     if kind == "correction":
         facts["changes"] = told.get("changes") or []
@@ -140,6 +141,12 @@ def _files(told: Mapping[str, Any]) -> Sequence[Path]:
     """Return the files that readers have of a run."""
     names = told.get("files") or [told[name] for name in ("page",) if told.get(name)]
     return [Path(told["out"]) / name for name in names]
+
+
+def _last_good(told: Mapping[str, Any]) -> list[str]:
+    """Return where readers may look instead of a report that failed."""
+    earlier = told.get("last_good")
+    return [flat(f"Last good report: {earlier['period']}, {earlier['files'][0]}")] if earlier else []
 
 
 def _figures(told: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from eventlab import moments
 from eventlab.events import decoded
 from eventlab.reports.delivery import notices
-from eventlab.reports.ledger import feeds
+from eventlab.reports.ledger import feeds, runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,24 +24,28 @@ LONGEST = dt.timedelta(hours=1)  # between attempts
 
 _WAITING = """
 with asked as (
-    select position, event_id, event_type, payload,
+    select position, stream_id, event_id, event_type, payload,
         unnest(coalesce(
             RunFinished.deliver, RunFailed.deliver, AlertFired.deliver, AlertRecovered.deliver, AlertBroken.deliver
         )) as channel
     from events
     where list_contains($types, event_type) and (event_type <> 'RunFailed' or RunFailed.final)
+), made as (
+    select stream_id, max(position) as made_at from events where event_type = 'RunFinished' group by stream_id
 ), tried as (
     select stream_id, max(version) as version, max(DeliveryStarted.attempt) as attempts,
         arg_max(event_type, position) as last_type,
         arg_max(DeliveryFailed.final, position) as final,
         arg_max(DeliveryFailed.retry_at, position) as retry_at,
-        arg_max(DeliveryFailed.reached, position) as reached
+        arg_max(DeliveryFailed.reached, position) as reached,
+        arg_max(DeliveryFailed.error, position) as error
     from events where category = 'delivery' group by stream_id
 )
-select asked.*, coalesce(version, 0), coalesce(attempts, 0),
+select asked.* exclude (stream_id), coalesce(version, 0), coalesce(attempts, 0),
     case when last_type = 'DeliveryFailed' then epoch_us(retry_at) end,   -- what only started, ended with its process: at once
-    coalesce(reached, [])
-from asked left join tried on tried.stream_id = 'delivery-' || event_id || '@' || channel
+    coalesce(reached, []), coalesce(error, ''),
+    event_type = 'RunFailed' and coalesce(made_at > position, false)
+from asked left join made using (stream_id) left join tried on tried.stream_id = 'delivery-' || event_id || '@' || channel
 where last_type is distinct from 'DeliverySucceeded' and not coalesce(final, false)
 order by position, channel
 """
@@ -65,6 +69,10 @@ class Waiting:
         When it is tried next; None: now.
     reached
         The addresses that have it already.
+    error
+        Why it did not arrive the last time.
+    overtaken
+        Whether it tells that a run has failed which was made since: then it is not sent any more.
     """
 
     channel: str
@@ -75,15 +83,22 @@ class Waiting:
     attempts: int = 0
     retry_at: dt.datetime | None = None
     reached: tuple[str, ...] = ()
+    error: str = ""
+    overtaken: bool = False
 
     @property
     def stream(self) -> str:
         """The stream of its events, and the key of its message."""
         return f"delivery-{self.event_id}@{self.channel}"
 
+    @property
+    def run(self) -> str:
+        """The stream of the run that it is of."""
+        return runs.stream(self.told["report"], self.told["period"])
+
     def due(self, now: dt.datetime) -> bool:
         """Tell whether it is to be tried now; a time that is too far ahead was set by a clock that was ahead itself."""
-        return self.retry_at is None or not now < self.retry_at <= now + LONGEST
+        return self.overtaken or self.retry_at is None or not now < self.retry_at <= now + LONGEST
 
     def facts(self) -> dict[str, Any]:
         """Return what each of its events says."""
@@ -116,6 +131,10 @@ class Outbox:
 
     def _take(self, event: RecordedEvent) -> None:
         told = event.payload
+        if event.event_type == "RunFinished":
+            for place, waiting in self._waiting.items():
+                if waiting.event_type == "RunFailed" and waiting.run == event.stream_id:
+                    self._waiting[place] = replace(waiting, overtaken=True)
         if event.event_type in notices.KINDS and (event.event_type != "RunFailed" or told["final"]):
             for channel in dict.fromkeys(told.get("deliver") or ()):
                 made = Waiting(channel=channel, event_id=event.event_id, event_type=event.event_type, told=told)
@@ -129,7 +148,7 @@ class Outbox:
                 self._waiting[event.stream_id] = replace(known, attempts=told["attempt"])
             case "DeliveryFailed" if not told["final"]:
                 retry_at, reached = dt.datetime.fromisoformat(told["retry_at"]), tuple(told["reached"])
-                self._waiting[event.stream_id] = replace(known, retry_at=retry_at, reached=reached)
+                self._waiting[event.stream_id] = replace(known, retry_at=retry_at, reached=reached, error=told["error"])
             case _:
                 del self._waiting[event.stream_id]
 
@@ -147,7 +166,7 @@ def outbox(records: Records) -> Outbox:
 def _waiting(log: EventLog) -> Iterable[Waiting]:
     """Yield the deliveries that a log says are not done, in the order of what they are of."""
     rows = log.sql(_WAITING, {"types": list(notices.KINDS)}).fetchall()
-    for _, event_id, event_type, payload, channel, version, attempts, retry_at, reached in rows:
+    for _, event_id, event_type, payload, channel, version, attempts, retry_at, reached, error, overtaken in rows:
         yield Waiting(
             channel=channel,
             event_id=event_id,
@@ -157,4 +176,6 @@ def _waiting(log: EventLog) -> Iterable[Waiting]:
             attempts=attempts,
             retry_at=None if retry_at is None else moments.moment_of(retry_at),
             reached=tuple(reached),
+            error=error,
+            overtaken=overtaken,
         )

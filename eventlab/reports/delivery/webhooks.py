@@ -13,7 +13,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import unquote, unquote_plus, urljoin, urlsplit, urlunsplit
 
 from eventlab import moments
 from eventlab.reports.delivery.channels import DeliveryError, line, secret
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _TIMEOUT = 10.0
 _READ = 2_000  # bytes of an answer, of which a line is told
 _HOPS = 3
-_INNOCENT = 3  # characters of a path's part that cannot be a secret: "/", "v1"
+_INNOCENT = 3  # characters of a part of the address that cannot be a secret: "/", "v1", "1"
 _SAME_POST = (HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT)
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _LONGEST_WAIT = 3_600  # seconds: a receiver cannot put us off for longer
@@ -135,10 +135,8 @@ class Webhook:
         return DeliveryError(what, hint="Check its address, and the network.", unreachable=True)
 
     def _line(self, text: object) -> str:
-        parts = urlsplit(self.url)
         login = (self.login or "").split(":", 1)
-        words = (part for part in (parts.path, *parts.path.split("/")) if len(part) > _INNOCENT)
-        return line(text, {self.url, self.login, *login, parts.query, *words})
+        return line(text, {self.url, self.login, *login, *_words(self.url)})
 
 
 def sender(configured: Channel, environment: Mapping[str, str]) -> Webhook:
@@ -167,6 +165,14 @@ def sender(configured: Channel, environment: Mapping[str, str]) -> Webhook:
         login=None if user is None else f"{unquote(user)}:{unquote(password or '')}",
         timeout=_TIMEOUT if timeout is None else moments.duration(timeout).total_seconds(),
     )
+
+
+def _words(url: str) -> set[str]:
+    """Return the parts of an address that may be secrets, as it has them and as a server reads them."""
+    parts = urlsplit(url)
+    asked = [one.partition("=")[2] or one.rstrip("=") for one in parts.query.split("&")]
+    raw = [parts.path, *parts.path.split("/"), parts.query, *asked]
+    return {form for one in raw for form in (one, unquote(one), unquote_plus(one)) if len(form) > _INNOCENT}
 
 
 def _start(answer: urllib.error.HTTPError) -> bytes:

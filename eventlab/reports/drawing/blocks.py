@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from eventlab.reports import figures as figures_
 from eventlab.reports.drawing import specifications
+from eventlab.reports.execution import notebooks
 from eventlab.reports.execution.outputs import TABLE, VEGALITE
 from eventlab.reports.figures import figure_of
 
@@ -24,6 +25,7 @@ WARNINGS = "warnings"  # the ``alt`` of a text that went to the standard error
 _PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
 _VEGALITE = re.compile(r"application/vnd\.vegalite\.v\d+\+json")  # as Altair itself calls it
 _TEXT = 20_000  # characters of a text that are shown
+_HEADING = re.compile(r"\A\s*#[ \t]+([^\n]*?)[ \t]*#*[ \t]*(?:\n|\Z)")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
@@ -67,14 +69,22 @@ def blocks(execution: Execution) -> list[Block]:
     return made
 
 
-def titled(found: list[Block]) -> list[Block]:
-    """Return blocks without the heading that they begin with: it is the report's title, which stands above them."""
+def titled(found: list[Block], title: str) -> list[Block]:
+    """Return blocks without the heading that they begin with, if it is the report's title, which stands above them."""
     first = next((block for block in found if block.kind != "code"), None)
     if first is None or first.kind != "markdown":
         return found
-    rest = re.sub(r"\A\s*# [^\n]*\n?", "", first.data).strip("\n")
+    heading = _HEADING.match(first.data)
+    if heading is None or _bare(notebooks.words(heading[1])) != _bare(_clean(title)):
+        return found
+    rest = first.data[heading.end() :].strip("\n")
     changed = [Block("markdown", rest) if block is first else block for block in found]
     return [block for block in changed if block.kind != "markdown" or block.data.strip()]
+
+
+def _bare(title: str) -> str:
+    """Return a title as it is compared: a docstring's ends in a stop, its blanks are those of its editor."""
+    return " ".join(title.split()).rstrip(".")
 
 
 def _cell(cell: Cell) -> Iterator[Block]:

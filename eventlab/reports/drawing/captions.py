@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from eventlab.reports.calendar.periods import Period
+from eventlab.reports.drawing import offsets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,9 +96,10 @@ class Failed:
 def caption(provenance: Provenance) -> Caption:
     """Return what stands above a report."""
     store = PurePosixPath(provenance.store).name
-    facts = [f"Log at position {provenance.position:,}", f"Times in {provenance.timezone}"]
+    facts = [f"Log at position {provenance.position:,}", *offsets.told(provenance)]
     if provenance.known_at is not None:
-        facts.append(f"As known at {moment(provenance.known_at)}")
+        known, offset = offsets.moved(provenance.known_at, provenance)
+        facts.append(f"As known at {moment(known)}" + (f" ({offset})" if offset else ""))
     if provenance.version > 1:
         facts.append(f"Version {provenance.version}")
     corrected = f"Corrected: version {provenance.version}" if provenance.version > 1 or provenance.changes else ""
@@ -140,11 +142,15 @@ def moment(text: str) -> str:
 
 def origin(provenance: Provenance) -> list[Fact]:
     """Return where a report comes from: all of its provenance but the time and the duration of its run."""
-    at = "no moment: every event, whenever it occurred" if provenance.at == "open" else provenance.at
+    at = (
+        "no moment: every event, whenever it occurred"
+        if provenance.at == "open"
+        else offsets.moved(provenance.at, provenance)[0]
+    )
     known = (
         f"everything recorded up to position {provenance.position:,}"
         if provenance.known_at is None
-        else provenance.known_at
+        else offsets.moved(provenance.known_at, provenance)[0]
     )
     given = [
         Fact("Made by", provenance.source, exact=True),

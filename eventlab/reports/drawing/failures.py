@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from eventlab.reports.drawing import captions, mails, sheets
+from eventlab.reports.drawing import captions, mails, offsets, sheets
 from eventlab.reports.drawing.mails import Mail
 
 if TYPE_CHECKING:
     from eventlab.reports.calendar.periods import Period
     from eventlab.reports.execution.executions import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """An earlier report that was made: its ``period`` in words, where its file is, and the way there from the page."""
+
+    period: str
+    path: str
+    href: str | None = None
 
 
 def failure_page(
@@ -20,7 +30,7 @@ def failure_page(
     period: Period,
     attempts: int,
     failure: Failure,
-    last_good: str | None,
+    last_good: Earlier | None,
     ran: dt.datetime,
 ) -> str:
     """Return a short page for a report that could not be made.
@@ -34,7 +44,7 @@ def failure_page(
     failure
         Of the last attempt.
     last_good
-        The path of the last page that was made, relative to this one; None if there is none.
+        The last report that was made; None if there is none.
     ran
         When it was last tried.
     """
@@ -48,7 +58,7 @@ def failure_mail(
     period: Period,
     attempts: int,
     failure: Failure,
-    last_good: str | None,
+    last_good: Earlier | None,
     ran: dt.datetime,
 ) -> Mail:
     """Return the same as a mail, without the traceback, which the page has."""
@@ -74,14 +84,14 @@ def failure_text(
     period: Period,
     attempts: int,
     failure: Failure,
-    last_good: str | None,
+    last_good: Earlier | None,
     ran: dt.datetime,
 ) -> str:
     """Return the same as plain text."""
     facts = _facts(title, report, period, attempts, failure, ran)
     failed = facts["failed"]
     parts = [
-        f"{facts['heading']}\n{facts['when']}",
+        f"{facts['heading']}\n{facts['when']}\n{facts['zone']}",
         f"{failed.told}:\n{failed.message}",
         failed.code,
         _instead(last_good),
@@ -99,14 +109,16 @@ def _facts(
         "heading": f"{title} could not be made",
         "report": report,
         "when": period.label,
+        "zone": f"Period in {offsets.named(period.start, period.end)}",
         "tried": "Tried once" if attempts == 1 else f"Tried {attempts} times",
         "failed": captions.failed(failure),
         "ran": f"Last tried on {captions.moment(ran.astimezone(dt.UTC).isoformat(timespec='seconds'))} UTC.",
     }
 
 
-def _instead(last_good: str | None) -> str:
+def _instead(last_good: Earlier | None) -> str:
     """Return where to look instead."""
     if last_good is None:
         return "The numbers of this period are missing, and there is no earlier report that was made."
-    return f"The numbers of this period are missing. The last good report is still there: {' '.join(last_good.split())}"
+    of, path = (" ".join(text.split()) for text in (last_good.period, last_good.path))
+    return f"The numbers of this period are missing. The last good report, of {of}, is still there: {path}"

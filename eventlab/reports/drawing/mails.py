@@ -52,7 +52,7 @@ def mail(execution: Execution, provenance: Provenance, *, changes: Sequence[Chan
     differing = captions.differing(changes or provenance.changes)
     caption = captions.caption(provenance)
     images: list[tuple[str, bytes]] = []
-    found = blocks_.titled(blocks_.blocks(execution))
+    found = blocks_.titled(blocks_.blocks(execution), provenance.title)
     shown = [part for block in found for part in _shown(block, images)]
     subject = line(
         ("Corrected: " if caption.corrected else "") + ", ".join(filter(None, [provenance.title, caption.when]))

@@ -61,7 +61,7 @@ def written(
     parts = [f"# {plain(provenance.title)}", *_above(caption)]
     if caption.corrected:
         parts += [f"**{plain(caption.corrected)}**", _differing(differing)]
-    for block in blocks_.titled(blocks_.blocks(execution)):
+    for block in blocks_.titled(blocks_.blocks(execution), provenance.title):
         parts.append(_told(block, beside, pictures))
     parts += ["---", _below(provenance)]
     return sheets.settled("\n\n".join(filter(None, parts)) + "\n"), pictures

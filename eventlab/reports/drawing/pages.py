@@ -43,7 +43,7 @@ def page(execution: Execution, provenance: Provenance, *, changes: Sequence[Chan
     changes
         How its figures differ from the version before; else those of the provenance.
     """
-    shown = [_shown(block) for block in blocks_.titled(blocks_.blocks(execution))]
+    shown = [_shown(block) for block in blocks_.titled(blocks_.blocks(execution), provenance.title)]
     differing = captions.differing(changes or provenance.changes)
     return sheets.sheet(
         "page.html",
@@ -53,11 +53,7 @@ def page(execution: Execution, provenance: Provenance, *, changes: Sequence[Chan
         changes=differing,
         before={change.name: change.was for change in differing},
         facts=captions.origin(provenance),
-        ran={
-            "at": provenance.ran_at.isoformat(),
-            "seconds": repr(provenance.seconds),
-            "told": captions.ran(provenance),
-        },
+        ran=_ran(provenance),
         provenance=provenance.plain(),
         **_drawing(any(block.kind == "chart" for block in shown)),
     )
@@ -86,8 +82,29 @@ def read_provenance(html: str) -> Provenance:
 
 
 def content(html: str) -> str:
-    """Return all of a page but when it was made and how long that took: the same whenever it is made from the same basis."""
-    return "\n".join(line for line in html.split("\n") if not line.startswith(f'<time id="{_RAN}"'))
+    """Return all of a page but when it was made and how long that took: the same whenever it is made from the same basis.
+
+    What is left out is exactly the element that ``page`` writes; anything else in its place, or beside it, is content.
+
+    Raises
+    ------
+    InvalidArgument
+        If it is no page of a report.
+    """
+    ran = _ran(read_provenance(html))
+    element = (
+        f'<time id="{_RAN}" datetime="{ran["at"]}" data-seconds="{ran["seconds"]}">Made on {ran["told"]}.</time>\n'
+    )
+    return html.replace(element, "", 1)
+
+
+def _ran(provenance: Provenance) -> dict[str, str]:
+    """Return what a page says of its run."""
+    return {
+        "at": provenance.ran_at.isoformat(),
+        "seconds": repr(provenance.seconds),
+        "told": captions.ran(provenance),
+    }
 
 
 def _shown(block: Block) -> Block:

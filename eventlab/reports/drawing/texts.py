@@ -30,7 +30,7 @@ def text(execution: Execution, provenance: Provenance, *, changes: Sequence[Chan
             caption.corrected,
             columns(["Figure", "Before", "Now", "Difference"], rows, [False, True, True, True]),
         ]
-    parts += [_told(block) for block in blocks_.titled(blocks_.blocks(execution))]
+    parts += [_told(block) for block in blocks_.titled(blocks_.blocks(execution), provenance.title)]
     facts = [f"{fact.name}: {fact.value}" for fact in captions.origin(provenance)]
     parts += ["--", "\n".join(["Where these numbers come from:", *facts]), f"Made on {captions.ran(provenance)}."]
     return sheets.settled("\n\n".join(filter(None, parts)) + "\n")

@@ -50,8 +50,19 @@ class Notebook:
         """The first heading of the first level, without its marks; empty if there is none."""
         for cell in self.cells:
             if cell.kind == "markdown" and (found := _HEADING.search(cell.text)):
-                return _MARKS.sub(lambda mark: mark[1] or "", found[1]).strip()
+                return words(found[1])
         return ""
+
+
+def words(heading: str) -> str:
+    """Return the text of a heading without the marks of Markdown.
+
+    Examples
+    --------
+    >>> words("Orders of *EWR*"), words("[Flights](https://example.com)")
+    ('Orders of EWR', 'Flights')
+    """
+    return _MARKS.sub(lambda mark: mark[1] or "", heading).strip()
 
 
 def read(content: bytes) -> Notebook:
@@ -190,7 +201,7 @@ def _called(node: ast.Call) -> Value:
 def _no_literal(code: str) -> InvalidArgument:
     line = code.splitlines()[0]
     return InvalidArgument(
-        f"the cell of the parameters has more than literals: {line}",
+        f"the cell of the parameters assigns what no parameter can be: {line}",
         hint="Assign text, a number, a bool, None, a date or a list there, and compute in the next cell.",
     )
 

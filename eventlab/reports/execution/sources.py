@@ -101,8 +101,8 @@ def source(given: str | Path | Callable[..., object], *, base: Path | None = Non
 def parameters(source: Source, given: Mapping[str, object]) -> dict[str, Value]:
     """Return the values of a source's parameters: those that are given, else the defaults.
 
-    Text for a parameter whose default is no text is read as the default's type, as a command line has only text; the empty
-    text stays what it is.
+    Text for a parameter whose default is no text is read as the default's type, as a command line has only text: for a list
+    ``a,b`` or a JSON array, for a default of None the text itself, or ``null``; the empty text stays what it is.
 
     Raises
     ------
@@ -131,13 +131,28 @@ def parameters(source: Source, given: Mapping[str, object]) -> dict[str, Value]:
 def _given(name: str, value: object, default: Any) -> Any:  # noqa: ANN401 - as below
     """Return a value that is given for a parameter, text as the type that its default has."""
     if isinstance(value, str) and value and isinstance(default, list):
-        value = [figures.read(part.strip(), default[0]) if default else part.strip() for part in value.split(",")]
+        value = _listed(name, value, default)
+    elif value == "null" and default is None:
+        value = None
     elif isinstance(value, str) and value and not isinstance(default, str):
         try:
             value = figures.read(value, default)
         except InvalidArgument as error:
             raise InvalidArgument(f"the parameter {name!r}: {error.message}", hint=error.hint) from None
     return _allowed(name, value)
+
+
+def _listed(name: str, text: str, default: list[Any]) -> list[Any]:
+    """Return a text as a list, ``a,b`` or a JSON array, of values as the first of the default is."""
+    if not text.lstrip().startswith("["):
+        return [figures.read(part.strip(), default[0]) if default else part.strip() for part in text.split(",")]
+    try:
+        values: list[Any] = json.loads(text)
+    except ValueError as error:
+        raise InvalidArgument(
+            f"the parameter {name!r} is no JSON array: {error}", hint='Give a,b or ["a","b"].'
+        ) from None
+    return [figures.read(part, default[0]) if default and isinstance(part, str) else part for part in values]
 
 
 def _allowed(name: str, value: Any) -> Any:  # noqa: ANN401 - what it is, is looked at

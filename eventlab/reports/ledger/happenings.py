@@ -30,6 +30,7 @@ TYPES: dict[str, dict[str, str]] = {
         "source": "VARCHAR",
         "host": "VARCHAR",
         "pid": "BIGINT",
+        "alone": "BOOLEAN",
     },
     "RunFinished": {
         **_KEY,
@@ -92,8 +93,10 @@ select stream_id as run,
     arg_max(RunFinished.basis, position) as basis,
     arg_max(RunFinished.seconds, position) as seconds,
     arg_max(RunFinished.files, position) as files,
-    arg_max(RunFailed.message, position) as failure,
-    arg_max(coalesce(RunSkipped.why, RunAbandoned.why), position) as why
+    -- of what went wrong before a run was made nothing is left to say
+    arg_max_null(RunFailed.message, position) filter (event_type in ('RunFailed', 'RunFinished')) as failure,
+    arg_max_null(coalesce(RunSkipped.why, RunAbandoned.why), position)
+        filter (event_type in ('RunSkipped', 'RunAbandoned', 'RunFinished')) as why
 from events where category = 'run' and stream_id like 'run-%@%'
 group by stream_id
 """

@@ -6,19 +6,21 @@ import base64
 import contextlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eventlab import moments
 from eventlab.errors import ReportError
 from eventlab.reports import files, renders
+from eventlab.reports.calendar.periods import Period
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
-    from eventlab.reports.calendar.periods import Period
     from eventlab.reports.configuration.configurations import Channel, Report
+    from eventlab.reports.drawing.failures import Earlier
     from eventlab.reports.drawing.mails import Mail
     from eventlab.reports.execution.executions import Failure
     from eventlab.reports.ledger.runs import Run
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     Write = Callable[[Made, Sequence[renders.Format], Path, str], list[Path]]
 
 
+_BEST: tuple[renders.Format, ...] = ("html", "pdf", "md")  # of a report's files, for readers
 THUMBNAILS = ".thumbnails"  # the folder of the small pictures on the index page, beside the pages
 
 
@@ -87,6 +90,8 @@ def publish_failure(
 ) -> Published:
     """Write what readers see of a run that failed: a short page; and for its author the executed notebook.
 
+    Readers see the traceback of an error in the report, but not of one around it, when nothing was ``made``: that is ours.
+
     Raises
     ------
     OSError
@@ -99,17 +104,28 @@ def publish_failure(
     if made is not None and made.execution.notebook is not None:
         notebook = _within(renders.keep(made, folder, period.name), report)
     facts: dict[str, Any] = {
-        "title": title or (made.provenance.title if made is not None else report.name),
+        "title": title_of(title, made) or report.name,
         "report": report.name,
         "period": period,
         "attempts": attempts,
-        "failure": failure,
-        "last_good": _link(last_good, report),
+        "failure": failure if made is not None else replace(failure, traceback=""),
+        "last_good": _earlier(last_good, report),
         "ran": ran,
     }
     page = files.write(folder / f"{name}.html", failures.failure_page(**facts))
     mail = _keep_mail(failures.failure_mail(**facts), report, name) if mailed else None
     return Published(files=[_within(page, report)], mail=mail, notebook=notebook)
+
+
+def title_of(title: str | None, made: Made | None) -> str | None:
+    """Return what a report that failed is called, in every channel: as configured, or as it says itself; None if neither."""
+    return title or (made.provenance.title if made is not None else None)
+
+
+def pointed(run: Run | None) -> dict[str, Any] | None:
+    """Return what the record of a failure says of the last good report: its ``period``, and where its ``files`` are."""
+    found = [] if run is None else [str(path) for path in _files(run)]
+    return {"period": run.period, "files": found} if run is not None and found else None
 
 
 def withdraw_failure(report: Report, period: str) -> None:
@@ -157,10 +173,27 @@ def _keep_mail(mail: Mail, report: Report, name: str) -> str:
     return _within(files.write(report.out / report.name / f"{name}.mail.json", json.dumps(kept)), report)
 
 
-def _link(run: Run | None, report: Report) -> str | None:
-    """Return the way from a failure's page to the page of an earlier run."""
-    pages = [file for file in run.files if file.endswith(".html")] if run is not None else []
-    return os.path.relpath(pages[0], report.name) if pages else None
+def _earlier(run: Run | None, report: Report) -> Earlier | None:
+    """Return an earlier run as the page of a failure names it."""
+    from eventlab.reports.drawing.failures import Earlier  # noqa: PLC0415 - brings Jinja
+
+    found = [] if run is None else _files(run)
+    if run is None or not found:
+        return None
+    zone = moments.zone(report.timezone)
+    period = Period(run.start.astimezone(zone), run.end.astimezone(zone), run.period)
+    try:
+        href = os.path.relpath(found[0], report.out / report.name)
+    except ValueError:  # on another drive
+        href = None
+    return Earlier(period.label, str(found[0]), href)
+
+
+def _files(run: Run) -> list[Path]:
+    """Return where the files of a run are, that which readers like best first: ``out`` may have been another then."""
+    ranks = {f".{form}": rank for rank, form in enumerate(_BEST)}
+    paths = [Path(run.out) / file for file in run.files]
+    return sorted(paths, key=lambda path: ranks.get(path.suffix, len(ranks)))
 
 
 def _within(path: Path, report: Report) -> str:

@@ -250,13 +250,14 @@ class Records:
 
 
 def _define(log: EventLog) -> None:
-    """Define what a new runs log does not have yet: the types of its events, and the state ``runs`` for whoever asks by SQL."""
+    """Define what a runs log does not have yet: the types of its events, and its states for whoever asks by SQL."""
     registry = readables.rooms(log).registry
     for name, fields in happenings.TYPES.items():
         if registry.get(name) is None:
             log.define(name, fields)
-    if "runs" not in log.states:
+    if "runs" not in log.states or log.state("runs").text != happenings.STATE:
         log.define_state("runs", happenings.STATE)
+    feeds.define(log)
 
 
 def _order(run: Run) -> tuple[dt.datetime, str, str]:

@@ -46,6 +46,8 @@ class Run:
         Whether the schedule asked for it; not so of a backfill alone.
     attempts, failures, kills
         How often it was begun, how often that failed, and how often its process was killed.
+    alone, lone_kills
+        Whether it was begun the last time while its process made nothing else, and how often in a row that was killed then.
     version
         Of the newest page; 0 if there is none.
     out, files
@@ -73,6 +75,8 @@ class Run:
     attempts: int = 0
     failures: int = 0
     kills: int = 0
+    alone: bool = False
+    lone_kills: int = 0
     title: str = ""
     source: str = ""
     host: str = ""
@@ -113,6 +117,11 @@ class Run:
         """Whether nothing more is to be done for it."""
         return self.status in SETTLED
 
+    @property
+    def suspect(self) -> bool:
+        """Whether it may be what has killed the process that made it: it was begun there and did not end."""
+        return not self.settled and (self.kills > 0 or self.status == "running")
+
 
 def key(report: str, period: Period) -> dict[str, Any]:
     """Return the fields that each event of a run has, from which it is known."""
@@ -142,8 +151,10 @@ def evolve(run: Run | None, event: Happening | RecordedEvent) -> Run:
         case "RunPlanned":
             changed = {"scheduled": True, "reason": given["reason"]}
         case "RunStarted":
-            anew = {"failures": 0, "kills": 0} if run.settled else {}  # it had failed, and is tried anew
-            changed = {"status": "running", "attempts": given["attempt"], "started_at": event.recorded_at, **anew}
+            changed = {"status": "running", "attempts": given["attempt"], "started_at": event.recorded_at}
+            changed |= {"alone": bool(given.get("alone"))}
+            if run.settled:  # it had failed, and is tried anew
+                changed |= {"failures": 0, "kills": 0, "lone_kills": 0}
             changed |= _given(given, "reason", "title", "source", "host", "pid")
         case "RunFinished":
             changed = {
@@ -153,12 +164,16 @@ def evolve(run: Run | None, event: Happening | RecordedEvent) -> Run:
             }
         case "RunFailed":
             changed = {"status": "failed" if given["final"] else "retrying", "failures": run.failures + 1}
+            changed |= {} if given["final"] else {"lone_kills": 0}
             changed |= {"ended_at": event.recorded_at, "deliver": tuple(given.get("deliver") or ())}
             changed |= _given(given, "title", "kind", "message", "traceback", "cell", "code", "out", "seconds")
             changed |= _given(given, "notebook", "page", "mail")
         case "RunAbandoned":
             changed = {"status": "abandoned", "why": given["why"], "ended_at": event.recorded_at}
-            changed |= {"attempts": run.attempts - 1} if given["why"] == INTERRUPTED else {"kills": run.kills + 1}
+            if given["why"] == INTERRUPTED:
+                changed |= {"attempts": run.attempts - 1}
+            else:
+                changed |= {"kills": run.kills + 1, "lone_kills": run.lone_kills + 1 if run.alone else 0}
         case "RunSkipped":
             changed = {"status": "skipped", "scheduled": True, "why": given["why"], "ended_at": event.recorded_at}
     return replace(run, length=event.version, position=event.position, **changed)

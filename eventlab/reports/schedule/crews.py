@@ -76,6 +76,15 @@ def interruptible(cancelled: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def attempted(step: Callable[[], object]) -> list[str]:
+    """Do a step that comes after the runs, and return what went wrong, a line; none if nothing did."""
+    try:
+        step()
+    except (EventlabError, OSError) as error:
+        return [told(error)]
+    return []
+
+
 def told(error: EventlabError | OSError) -> str:
     """Return an error in a line, with its fix."""
     return f"{error.message} {error.hint}".strip() if isinstance(error, EventlabError) else str(error)

@@ -2,7 +2,7 @@
 
 A run is claimed by a lock, which dies with its process, and by the version of its stream, which no other process can have used.
 Its files are written first; it is done when ``RunFinished`` is recorded. What was begun and not ended, with its lock free, was
-killed: that is recorded, and it is made again.
+killed: that is recorded, and it is made again, alone, so that it is known whether it was the run that killed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from eventlab.reports.schedule import workshops
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Sequence
 
     from eventlab.reports.calendar.periods import Period
     from eventlab.reports.configuration.configurations import Report
@@ -33,14 +34,24 @@ if TYPE_CHECKING:
     from eventlab.reports.schedule.workshops import Workshop
 
 Ending = Literal["made", "failed", "interrupted", "elsewhere"]
+_Write = tuple[int, str, dict[str, Any]]  # the version that is expected, the type of an event, and what it says
 
-_KILLS = 3  # of a run's process, after which the run has failed: it may be what exhausts the machine
+_KILLS = (
+    8  # of its process in a row while that made nothing else, after which a run has failed: it exhausts the machine
+)
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between attempts
 _LONGEST = 20_000  # characters of a traceback that are recorded: its end
 
 
 def perform(
-    workshop: Workshop, report: Report, period: Period, *, reason: str, deliver: bool = True, again: bool = False
+    workshop: Workshop,
+    report: Report,
+    period: Period,
+    *,
+    reason: str,
+    deliver: bool = True,
+    again: int | None = None,
+    alone: bool = False,
 ) -> Ending:
     """Make the run of a report and a period, with as many attempts as it has, and record what becomes of it.
 
@@ -51,7 +62,10 @@ def perform(
     deliver
         Whether it is delivered as the report says.
     again
-        Whether one that has failed for good, or was skipped, is tried anew.
+        Whether one that has failed for good, or was skipped, is tried anew: if that was recorded up to this position of the
+        runs log, and so not by a process that tries the same at this moment. None: it is not.
+    alone
+        Whether this process makes nothing else meanwhile, so that it is this run if something kills it again and again.
 
     Returns
     -------
@@ -70,7 +84,7 @@ def perform(
         if not mine:
             return "elsewhere"
         records.sync()
-        job = _Job(workshop, report, period, reason, report.deliver if deliver else [])
+        job = _Job(workshop, report, period, reason, report.deliver if deliver else [], alone)
         try:
             return job.finish(again=again)
         except WrongExpectedVersion:  # a process that cannot see our lock was faster
@@ -86,6 +100,7 @@ class _Job:
     period: Period
     reason: str
     deliver: list[str]
+    alone: bool
 
     @property
     def title(self) -> str | None:
@@ -93,11 +108,11 @@ class _Job:
         title = self.report.title
         return None if title is None else parameters.fill(title, self.period, self.report.name)
 
-    def finish(self, *, again: bool) -> Ending:
+    def finish(self, *, again: int | None) -> Ending:
         """Make attempts until one succeeds, or none is left."""
         while True:
             run = self.workshop.records.run(self.report.name, self.period.name)
-            if run is not None and run.settled and not (again and not run.version):
+            if run is not None and run.settled and (again is None or run.version or run.position > again):
                 return "elsewhere"
             run = self._begin(run)
             if run.status == "failed":
@@ -110,23 +125,21 @@ class _Job:
                 return "interrupted"
 
     def _begin(self, run: Run | None) -> Run:
-        """Record that an attempt begins, and return the run; it has failed if it was killed too often."""
+        """Record that an attempt begins, and return the run; it has failed if it has killed its process too often."""
         attempt, length = (1, 0) if run is None else (run.attempts + 1, run.length)
-        writes: list[tuple[int, str, dict[str, Any]]] = []
-        if run is not None and run.status == "running":  # and its lock was free
-            writes.append((length, "RunAbandoned", {"attempt": run.attempts, "why": runs.KILLED}))
-            if run.kills + 1 >= _KILLS:
-                self._append(*writes)
-                return self._killed(run)
-        begun = {"attempt": attempt, "reason": self.reason, "source": self.report.source}
+        writes: list[_Write] = []
+        if run is not None and not run.settled:
+            lone = run.lone_kills
+            if run.status == "running":  # and its lock was free
+                writes.append((length, "RunAbandoned", {"attempt": run.attempts, "why": runs.KILLED}))
+                lone += run.alone
+            if lone >= _KILLS:
+                message = f"the process that made it, and nothing else, was killed {lone} times in a row"
+                self._fail(run, Failure("dead", message), None, 0.0, final=True, before=writes)
+                return self._run()
+        begun = {"attempt": attempt, "reason": self.reason, "source": self.report.source, "alone": self.alone}
         place = {"title": self.title, "host": socket.gethostname(), "pid": os.getpid()}
         self._append(*writes, (length + len(writes), "RunStarted", {**begun, **place}))
-        return self._run()
-
-    def _killed(self, run: Run) -> Run:
-        """Record that a run has failed since its processes were killed."""
-        message = f"the process that made it was killed {run.kills + 1} times"
-        self._fail(self._run(), Failure("dead", message), None, 0.0, final=True)
         return self._run()
 
     def _attempt(self, run: Run) -> Ending | None:
@@ -166,6 +179,7 @@ class _Job:
             title=self.title,
             timeout=report.timeout,
             cancelled=workshop.cancelled,
+            beside=report.out / report.name,
         )
         if made.failure is not None:
             return _Product(made, known_at)
@@ -174,8 +188,17 @@ class _Job:
             made, known_at, publications.publish(made, report, period.name, mailed=mailed, write=workshop.write)
         )
 
-    def _fail(self, run: Run, failure: Failure, made: Made | None, seconds: float, *, final: bool) -> None:
-        """Record that an attempt failed; if it was the last, with a page for the readers."""
+    def _fail(
+        self,
+        run: Run,
+        failure: Failure,
+        made: Made | None,
+        seconds: float,
+        *,
+        final: bool,
+        before: Sequence[_Write] = (),
+    ) -> None:
+        """Record that an attempt failed, together with what was before; if it was the last, with a page for the readers."""
         told: dict[str, Any] = {
             "attempt": run.attempts,
             "reason": self.reason,
@@ -191,11 +214,14 @@ class _Job:
         }
         if final:
             told |= {**self._publish_failure(run, failure, made), "deliver": self.deliver}
-        self._append((run.length, "RunFailed", told))
+        self._append(*before, (run.length + len(before), "RunFailed", told))
 
     def _publish_failure(self, run: Run, failure: Failure, made: Made | None) -> dict[str, Any]:
         """Write the page of a failure, and return what the record says of it; without one, why there is none."""
+        told: dict[str, Any] = {"title": publications.title_of(self.title, made)}
         try:
+            last_good = self.workshop.records.last_good(self.report.name, self.period.due)
+            told["last_good"] = publications.pointed(last_good)
             published = publications.publish_failure(
                 self.report,
                 self.period,
@@ -203,16 +229,16 @@ class _Job:
                 title=self.title,
                 made=made,
                 attempts=run.attempts,
-                last_good=self.workshop.records.last_good(self.report.name, self.period.due),
+                last_good=last_good,
                 ran=self.workshop.clock(),
                 mailed=publications.mailed(self.deliver, self.workshop.configuration.channels),
             )
         except Exception as error:  # noqa: BLE001 - a full disk, a defect: the failure is recorded all the same
             why = "".join(traceback.format_exception(error))
-            return {"traceback": f"{failure.traceback}\n\nThere is no page of it:\n{why}"[-_LONGEST:]}
-        return {"notebook": published.notebook, "page": published.files[0], "mail": published.mail}
+            return {**told, "traceback": f"{failure.traceback}\n\nThere is no page of it:\n{why}"[-_LONGEST:]}
+        return {**told, "notebook": published.notebook, "page": published.files[0], "mail": published.mail}
 
-    def _append(self, *writes: tuple[int, str, dict[str, Any]]) -> None:
+    def _append(self, *writes: _Write) -> None:
         """Append events to the run's stream, each with the version that is expected."""
         key, name = runs.key(self.report.name, self.period), runs.stream(self.report.name, self.period.name)
         events = [(name, version, el.Event(kind, {**key, **given})) for version, kind, given in writes]
@@ -249,7 +275,13 @@ class _Product:
 
 def _failure(error: Exception) -> Failure:
     """Return an error around a report, not in it, as the failure of the run."""
-    message = f"{error.message} {error.hint}".strip() if isinstance(error, EventlabError) else str(error)
+    message = _sentence(error) if isinstance(error, EventlabError) else str(error)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         message = f"the disk is full: {message}"
     return Failure("error", f"{type(error).__name__}: {message}", "".join(traceback.format_exception(error)))
+
+
+def _sentence(error: EventlabError) -> str:
+    """Return what an error says, and its fix, with a stop between."""
+    stop = "" if error.message.endswith((".", "?", "!", ":")) else "."
+    return f"{error.message}{stop} {error.hint}" if error.hint else error.message

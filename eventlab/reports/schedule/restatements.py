@@ -19,7 +19,7 @@ from eventlab.reports.calendar.periods import Period
 from eventlab.reports.execution import sources
 from eventlab.reports.execution.executions import Cancelled
 from eventlab.reports.ledger import claims, publications, runs
-from eventlab.reports.schedule import backfills, crews, shelves
+from eventlab.reports.schedule import backfills, crews
 from eventlab.reports.schedule.arrivals import arrivals
 from eventlab.store.progress import reporting
 
@@ -109,7 +109,8 @@ def restate(
     declares no figures, and one whose log is gone. What the configuration no longer has is left out.
 
     With ``issue`` a report is still run once: what was compared is what is issued. It is delivered with the next round, over
-    the channels of the version before. What was issued before an interruption stays, and is not issued again.
+    the channels of the version before. What was issued before an interruption stays, and is not issued again. The index pages,
+    ``shelves.refresh``, are left to the caller, who has what was issued even if they cannot be written.
 
     Parameters
     ----------
@@ -150,8 +151,6 @@ def restate(
             elif isinstance(outcome, Exception) and not isinstance(outcome, Cancelled):
                 found[task.run.stream] = task.told(crews.told(outcome), failed=True)
             tell(f"made again: {count:,} of {len(tasks):,}", count / len(tasks))
-    if any(one.issued for one in found.values()):
-        shelves.refresh(workshop.configuration, workshop.records)
     return [found[run.stream] for run in issued if run.stream in found]
 
 
@@ -239,6 +238,7 @@ def _make(workshop: Workshop, task: _Task) -> Made:
         timeout=report.timeout,
         corrected=True,
         cancelled=workshop.cancelled,
+        beside=report.out / report.name,
     )
 
 

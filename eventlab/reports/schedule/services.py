@@ -138,7 +138,7 @@ def serve(configuration: Configuration, *, say: Callable[[str], None], most: int
 def told(outcome: Outcome) -> list[str]:
     """Return what a round did, in lines."""
     lines = [f"{run.report}, {run.period}: {ending}" for run, ending in outcome.endings if ending != "elsewhere"]
-    return lines + [f"error: {line}" for line in outcome.errors]
+    return lines + outcome.told + [f"error: {line}" for line in outcome.errors]
 
 
 def _watch_clock(job: Job) -> None:

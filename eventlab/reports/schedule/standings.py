@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from eventlab import moments
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from eventlab.reports.configuration.configurations import Configuration, Report
+    from eventlab.reports.delivery.outboxes import Waiting
     from eventlab.reports.ledger.records import Records
     from eventlab.reports.ledger.runs import Run
 
@@ -30,11 +32,16 @@ with counted as (
     from runs group by report
 ), given as (
     select unnest($names::varchar[]) as report, unnest($nexts::timestamptz[]) as next_due,
-        unnest($waiting::bigint[]) as waiting, unnest($enabled::boolean[]) as enabled
+        unnest($waiting::bigint[]) as waiting, unnest($undelivered::bigint[]) as undelivered,
+        unnest($enabled::boolean[]) as enabled
 )
 select report, enabled, next_due, last_period, last_status, last_due, coalesce(made, 0) as made,
-    coalesce(failed, 0) as failed, coalesce(skipped, 0) as skipped, waiting
+    coalesce(failed, 0) as failed, coalesce(skipped, 0) as skipped, waiting, undelivered
 from given left join counted using (report) order by report
+"""
+_GIVEN_UP = """
+select period, what, channel, error from deliveries
+where report = $report and status = 'given up' order by period desc, channel, what limit 5
 """
 _LISTING = """
 select unnest($names::varchar[]) as report, unnest($enabled::boolean[]) as enabled, unnest($schedules::varchar[]) as schedule,
@@ -46,14 +53,17 @@ select unnest($names::varchar[]) as report, unnest($enabled::boolean[]) as enabl
 def status(configuration: Configuration, now: dt.datetime, records: Records) -> tuple[str, dict[str, Any]]:
     """Return the query, over the runs log, of how each report stands: a row each.
 
-    ``waiting`` is how many runs are due and not settled: planned, being made, to be tried again, or not even seen by a round.
+    ``waiting`` is how many runs are due and not settled: planned, being made, to be tried again, or not even seen by a round;
+    ``undelivered`` how many messages wait to be delivered, or to be tried again.
     """
+    waiting = Counter(one.told["report"] for one in _undelivered(records))
     reports = list(configuration.reports.values())
     return _STATUS, {
         "names": [report.name for report in reports],
         "enabled": [report.enabled for report in reports],
         "nexts": [_next(report, now) for report in reports],
         "waiting": [len(unsettled(report, records)) + len(unseen(report, records, now)) for report in reports],
+        "undelivered": [waiting[report.name] for report in reports],
     }
 
 
@@ -73,7 +83,7 @@ def listing(configuration: Configuration, now: dt.datetime) -> tuple[str, dict[s
 
 
 def explain(configuration: Configuration, name: str, now: dt.datetime, records: Records) -> list[str]:
-    """Return in lines how a report stands, and why: its schedule, what is next, what was last, what waits, what was missed.
+    """Return in lines how a report stands, and why: its schedule, what is next, was last, waits, was missed, was not delivered.
 
     Raises
     ------
@@ -88,6 +98,7 @@ def explain(configuration: Configuration, name: str, now: dt.datetime, records: 
         *_last(report, recent),
         *_waiting(report, records, now),
         *_missed(recent),
+        *_deliveries(report, records),
     ]
 
 
@@ -195,12 +206,37 @@ def _missed(recent: Sequence[Run]) -> Iterator[str]:
         yield f"and {len(skipped) - _SHOWN} more among the last {len(recent)} runs."
 
 
+def _deliveries(report: Report, records: Records) -> Iterator[str]:
+    """Yield the last messages that wait to be delivered, and why the last attempt failed."""
+    waiting = [one for one in _undelivered(records) if one.told["report"] == report.name]
+    for one in waiting[-_SHOWN:]:
+        tries = f"tried {one.attempts} time{'s' if one.attempts > 1 else ''}" if one.attempts else "not tried yet"
+        again = "" if one.retry_at is None else f", again at {_at(_local(report, one.retry_at))}"
+        what = one.facts()["what"]
+        why = f": {one.error}" if one.error else ""
+        yield f"Not delivered: {one.told['period']}, {what} over {one.channel}, {tries}{again}{why}."
+    if len(waiting) > _SHOWN:
+        yield f"and {len(waiting) - _SHOWN} more before them."
+    if "deliveries" in records.log.states:
+        for period, what, channel, error in records.log.sql(_GIVEN_UP, {"report": report.name}).fetchall():
+            yield f"Given up: {period}, {what} over {channel}: {error}."
+
+
+def _undelivered(records: Records) -> list[Waiting]:
+    """Return what waits to be delivered; nothing in a runs log that no schedule has written to, which is only read here."""
+    from eventlab.reports.delivery import outboxes  # noqa: PLC0415 - for these commands alone
+
+    if "deliveries" not in records.log.states:
+        return []
+    return [one for one in outboxes.outbox(records).waiting() if not one.overtaken]
+
+
 def _local(report: Report, moment: dt.datetime) -> dt.datetime:
     return moment.astimezone(moments.zone(report.timezone))
 
 
 def _at(moment: dt.datetime) -> str:
-    return moment.isoformat(" ", "minutes")
+    return moment.isoformat(" ", "seconds" if moment.second else "minutes")
 
 
 def _whole(length: dt.timedelta) -> dt.timedelta:

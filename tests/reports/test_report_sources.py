@@ -258,3 +258,18 @@ def test_attached_pictures_are_in_the_text(tmp_path: Path) -> None:
     pasted = cell("![x](attachment:a.png)", kind="markdown", attachments={"a.png": {"image/png": "AAAA"}})
     found = notebooks.read(write(tmp_path / "a.ipynb", pasted).read_bytes()).cells[0]
     assert notebooks.embedded(found) == "![x](data:image/png;base64,AAAA)"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("a,b", ["a", "b"]), ('["x, y", "z"]', ["x, y", "z"]), ("[]", [])],
+)
+def test_a_list_is_given_with_commas_or_as_json(text: str, value: list[str]) -> None:
+    """What has commas in it is JSON."""
+
+    def named(log: Any, names: list[str] = ["q"], most: int | None = None) -> None:  # noqa: B006 - a report's
+        """Names."""
+
+    assert parameters(source(named), {"names": text, "most": "null"}) == {"names": value, "most": None}
+    with pytest.raises(InvalidArgument, match="no JSON array"):
+        parameters(source(named), {"names": "[a"})
