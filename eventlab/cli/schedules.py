@@ -50,6 +50,7 @@ def tick(*, config: Config = None, store: StoreOf = None, jobs: Jobs = None, jso
 
     Exits 1 if a run failed, or something could not be delivered or recorded; readers get a page that says what failed.
     """
+    from eventlab.reports.delivery import deliveries  # noqa: PLC0415 - as above
     from eventlab.reports.ledger.records import Records  # noqa: PLC0415 - as above
     from eventlab.reports.schedule import crews, rounds, services  # noqa: PLC0415 - as above
     from eventlab.reports.schedule.workshops import Workshop  # noqa: PLC0415 - as above
@@ -59,6 +60,7 @@ def tick(*, config: Config = None, store: StoreOf = None, jobs: Jobs = None, jso
         workshop = Workshop(configuration=configuration, records=records)
         with crews.interruptible(workshop.cancelled):
             outcome = rounds.round(workshop, most=jobs)
+        waits = deliveries.next_try(records)
     ended = [{"report": run.report, "period": run.period, "ending": ending} for run, ending in outcome.endings]
     facts = {
         "planned": outcome.planned,
@@ -67,7 +69,8 @@ def tick(*, config: Config = None, store: StoreOf = None, jobs: Jobs = None, jso
         "undelivered": outcome.undelivered,
         "errors": outcome.errors,
     }
-    tell(services.told(outcome) or ["Nothing is due."], facts, as_json=json)
+    quiet = "" if waits is None else f" A delivery waits for its next try, at {waits.isoformat(' ', 'seconds')}."
+    tell(services.told(outcome) or [f"Nothing is due.{quiet}"], facts, as_json=json)
     if workshop.cancelled.is_set():
         raise KeyboardInterrupt
     if not outcome.good:
