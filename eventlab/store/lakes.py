@@ -61,6 +61,12 @@ order by position
 """
 
 
+def _lost(error: BaseException) -> bool:
+    """Tell whether a commit failed since a rival's came first; where that added columns, delta-rs has no class for it."""
+    changed = isinstance(error, DeltaError) and "changed since last commit" in str(error)
+    return changed or isinstance(error, CommitFailedError)
+
+
 class Conflict(Exception):  # noqa: N818 - it is no fault: a rival was faster, and the loser starts again
     """Another process committed to the lake what this commit was based on."""
 
@@ -338,7 +344,7 @@ class Lake:
                 newest = self.snapshot()
                 live = {file.path for file in newest.files}
                 self.discard([file for file in written if file.action.path not in live])
-                if isinstance(error, CommitFailedError) and newest.version >= first:
+                if _lost(error) and newest.version >= first:
                     raise Conflict from error
                 raise
             self._flush(table, first)
