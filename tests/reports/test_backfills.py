@@ -8,38 +8,20 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from workbenches import Clock, Maker, bench, configuration, no_page, report, workshop
+from workbenches import NOON, Clock, Maker, configuration, report, workshop
 
 from eventlab.errors import InvalidArgument, StoreFull
 from eventlab.reports.configuration.configurations import Channel
 from eventlab.reports.delivery import deliveries, outboxes
-from eventlab.reports.ledger import publications
 from eventlab.reports.ledger.records import Records
 from eventlab.reports.schedule import backfills, rounds, shelves
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from eventlab.reports.schedule.backfills import Tally
 
-NOON = dt.datetime(2013, 2, 10, 17, tzinfo=dt.UTC)  # in New York
 FIRST, LAST = dt.date(2013, 1, 1), dt.date(2013, 1, 10)
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder with an empty runs log and a store; no index page is written."""
-    monkeypatch.setattr(shelves, "refresh", lambda *_: [])
-    monkeypatch.setattr(publications, "publish_failure", no_page)
-    return bench(tmp_path)
-
-
-@pytest.fixture
-def records(folder: Path) -> Iterator[Records]:
-    """Yield the runs log."""
-    with Records.open(folder / "log") as opened:
-        yield opened
 
 
 def backfill(

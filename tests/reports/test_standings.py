@@ -7,36 +7,20 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from workbenches import Clock, Maker, bench, configuration, no_page, report, workshop
+from workbenches import NOON, Clock, Maker, configuration, report, workshop
 
 import eventlab as el
 from eventlab.errors import InvalidArgument
 from eventlab.reports.configuration.configurations import Channel
-from eventlab.reports.ledger import publications, runs
-from eventlab.reports.ledger.records import Records
-from eventlab.reports.schedule import rounds, shelves, standings
+from eventlab.reports.ledger import runs
+from eventlab.reports.schedule import rounds, standings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-NOON = dt.datetime(2013, 2, 10, 17, tzinfo=dt.UTC)  # in New York
+    from eventlab.reports.ledger.records import Records
+
 NEXT = "2013-02-11 06:00-05:00"
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder with an empty runs log and a store; no index page is written."""
-    monkeypatch.setattr(shelves, "refresh", lambda *_: [])
-    monkeypatch.setattr(publications, "publish_failure", no_page)
-    return bench(tmp_path)
-
-
-@pytest.fixture
-def records(folder: Path) -> Iterator[Records]:
-    """Yield the runs log."""
-    with Records.open(folder / "log") as opened:
-        yield opened
 
 
 def test_a_report_that_no_round_has_seen_says_what_to_do(folder: Path, records: Records) -> None:

@@ -23,6 +23,7 @@ from eventlab.reports.renders import Made
 from eventlab.reports.schedule.workshops import Workshop
 
 START = dt.datetime(2013, 1, 1, tzinfo=dt.UTC)
+NOON = dt.datetime(2013, 2, 10, 17, tzinfo=dt.UTC)  # in New York
 
 
 def nothing(log: el.LogView, *, day: str = "") -> str:
