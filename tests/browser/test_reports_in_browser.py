@@ -162,7 +162,7 @@ def test_data_can_do_nothing_on_any_page(reader: Reader) -> None:
         "ran": dt.datetime(2013, 2, 10, tzinfo=dt.UTC),
         "last_good": failures.Earlier(worst, worst, worst),
     }
-    reader.open("failure", failures.failure_page(title=worst, failure=executed.FAILURE, **facts), drawn=False)
+    reader.open("failure", failures.FailedReport(title=worst, failure=executed.FAILURE, **facts).page(), drawn=False)
     reader.shot("failure")
     reader.well()
     for text in executed.HOSTILE[:4]:

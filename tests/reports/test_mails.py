@@ -123,7 +123,7 @@ def test_a_failure_says_what_failed_and_where_the_last_good_report_is(last_good:
         "last_good": None if last_good is None else Earlier("8 February 2013", f"/out/{last_good}", last_good),
         "ran": RAN,
     }
-    page, mail = failures.failure_page(**facts), failures.failure_mail(**facts)
+    page, mail = failures.FailedReport(**facts).page(), failures.FailedReport(**facts).mail()
     links = [given["href"] for tag, given in Attributes(page).seen if tag == "a"]
     wanted = {None: [], "javascript:alert(1)": ["javascript%3Aalert%281%29"], "../a b#c.html": ["../a%20b%23c.html"]}
     assert links == wanted.get(last_good, [last_good])
@@ -156,8 +156,8 @@ def test_a_failure_with_hostile_text_is_text(text: str) -> None:
         "last_good": Earlier(text, text, text),
         "ran": RAN,
     }
-    mail = failures.failure_mail(**facts)
-    for html in (failures.failure_page(**facts), mail.html):
+    mail = failures.FailedReport(**facts).mail()
+    for html in (failures.FailedReport(**facts).page(), mail.html):
         for tag, given in Attributes(html).seen:
             assert tag not in {"script", "img", "svg", "textarea"}
             assert not [name for name in given if name.startswith("on")]

@@ -23,22 +23,14 @@ class Earlier:
     href: str | None = None
 
 
-def failure_page(
-    *,
-    title: str,
-    report: str,
-    period: Period,
-    attempts: int,
-    failure: Failure,
-    last_good: Earlier | None,
-    ran: dt.datetime,
-) -> str:
-    """Return a short page for a report that could not be made.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedReport:
+    """A report that could not be made, as its readers are told.
 
-    Parameters
+    Attributes
     ----------
     title, report, period
-        Of the report: what it is called, its name, and which time it would be of.
+        What it is called, its name, and which time it would be of.
     attempts
         How often it was tried.
     failure
@@ -48,72 +40,47 @@ def failure_page(
     ran
         When it was last tried.
     """
-    return sheets.sheet("failure.html", last_good=last_good, **_facts(title, report, period, attempts, failure, ran))
 
+    title: str
+    report: str
+    period: Period
+    attempts: int
+    failure: Failure
+    last_good: Earlier | None
+    ran: dt.datetime
 
-def failure_mail(
-    *,
-    title: str,
-    report: str,
-    period: Period,
-    attempts: int,
-    failure: Failure,
-    last_good: Earlier | None,
-    ran: dt.datetime,
-) -> Mail:
-    """Return the same as a mail, without the traceback, which the page has."""
-    facts = _facts(title, report, period, attempts, failure, ran)
-    subject = mails.line(f"Failed: {title}, {period.label}")
-    html = mails.html_of("failuremail.html", subject=subject, instead=_instead(last_good), **facts)
-    text = failure_text(
-        title=title,
-        report=report,
-        period=period,
-        attempts=attempts,
-        failure=failure,
-        last_good=last_good,
-        ran=ran,
-    )
-    return Mail(subject, html, text)
+    def page(self) -> str:
+        """Return it as a short page."""
+        return sheets.sheet("failure.html", last_good=self.last_good, **self._facts())
 
+    def mail(self) -> Mail:
+        """Return it as a mail, without the traceback, which the page has."""
+        facts, instead = self._facts(), _instead(self.last_good)
+        subject = mails.line(f"Failed: {self.title}, {self.period.label}")
+        html = mails.html_of("failuremail.html", subject=subject, instead=instead, **facts)
+        failed = facts["failed"]
+        parts = [
+            f"{facts['heading']}\n{facts['when']}\n{facts['zone']}",
+            f"{failed.told}:\n{failed.message}",
+            failed.code,
+            instead,
+            f"{self.report}: {facts['tried'].lower()}. {facts['ran']}",
+        ]
+        return Mail(subject, html, sheets.settled("\n\n".join(filter(None, parts)) + "\n"))
 
-def failure_text(
-    *,
-    title: str,
-    report: str,
-    period: Period,
-    attempts: int,
-    failure: Failure,
-    last_good: Earlier | None,
-    ran: dt.datetime,
-) -> str:
-    """Return the same as plain text."""
-    facts = _facts(title, report, period, attempts, failure, ran)
-    failed = facts["failed"]
-    parts = [
-        f"{facts['heading']}\n{facts['when']}\n{facts['zone']}",
-        f"{failed.told}:\n{failed.message}",
-        failed.code,
-        _instead(last_good),
-    ]
-    parts.append(f"{report}: {facts['tried'].lower()}. {facts['ran']}")
-    return sheets.settled("\n\n".join(filter(None, parts)) + "\n")
-
-
-def _facts(
-    title: str, report: str, period: Period, attempts: int, failure: Failure, ran: dt.datetime
-) -> dict[str, Any]:
-    """Return what all three say."""
-    return {
-        "title": f"Failed: {title}",
-        "heading": f"{title} could not be made",
-        "report": report,
-        "when": period.label,
-        "zone": f"Period in {offsets.named(period.start, period.end)}",
-        "tried": "Tried once" if attempts == 1 else f"Tried {attempts} times",
-        "failed": captions.failed(failure),
-        "ran": f"Last tried on {captions.moment(ran.astimezone(dt.UTC).isoformat(timespec='seconds'))} UTC.",
-    }
+    def _facts(self) -> dict[str, Any]:
+        """Return what both say."""
+        ran = captions.moment(self.ran.astimezone(dt.UTC).isoformat(timespec="seconds"))
+        return {
+            "title": f"Failed: {self.title}",
+            "heading": f"{self.title} could not be made",
+            "report": self.report,
+            "when": self.period.label,
+            "zone": f"Period in {offsets.named(self.period.start, self.period.end)}",
+            "tried": "Tried once" if self.attempts == 1 else f"Tried {self.attempts} times",
+            "failed": captions.failed(self.failure),
+            "ran": f"Last tried on {ran} UTC.",
+        }
 
 
 def _instead(last_good: Earlier | None) -> str:

@@ -112,8 +112,8 @@ def publish_failure(
         "last_good": _earlier(last_good, report),
         "ran": ran,
     }
-    page = files.write(folder / f"{name}.html", failures.failure_page(**facts))
-    mail = _keep_mail(failures.failure_mail(**facts), report, name) if mailed else None
+    page = files.write(folder / f"{name}.html", failures.FailedReport(**facts).page())
+    mail = _keep_mail(failures.FailedReport(**facts).mail(), report, name) if mailed else None
     return Published(files=[_within(page, report)], mail=mail, notebook=notebook)
 
 
